@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From decoder floats to pixels of any format and size: zimg.  BT.709, chroma site left, YUV limited, RGB full. */
+#ifndef SR_FRAME_H
+#define SR_FRAME_H
+
+#include "base/base.h"
+
+struct sr_converter;
+
+/*
+ * src_w x src_h: the decoder's pictures, of which the left upper crop_w x crop_h are content (models on a grid);
+ * scaled to dst_w x dst_h where these differ (Lanczos).  8-bit output is dithered by an ordered pattern that does not
+ * depend on time, so that still pictures stay still.
+ */
+sora_result sr_converter_open(struct sr_converter **k, sora_format format, int src_w, int src_h, int crop_w, int crop_h,
+                              int dst_w, int dst_h, sora_error *err);
+void sr_converter_close(struct sr_converter **k);
+/* rgb [3, src_h, src_w] f32 0..1 planar -> the caller's planes. */
+sora_result sr_converter_run(struct sr_converter *k, const float *rgb, uint8_t *const data[4], const ptrdiff_t stride[4],
+                             sora_error *err);
+
+#endif

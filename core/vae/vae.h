@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decoders: latent frames in, pictures out, frame by frame; what lies between two calls is state, so that a stream may be
+   cut into chunks anywhere and memory does not grow with its length. */
+#ifndef SR_VAE_H
+#define SR_VAE_H
+
+#include "weights/weights.h"
+
+struct sr_vae;
+
+/* What one kind of decoder offers. */
+struct sr_vae_info {
+    char kind[32];              /* "wan2.1", "wan2.2", "taew2_1", "block" ... */
+    int channels;               /* of the latents */
+    int scale_s, scale_t;       /* pixels per latent pixel; frames per latent frame after the first */
+    double flop_per_frame;      /* of one latent frame of 1 x 1 latent pixels, about */
+    uint64_t parameters;
+};
+
+/*
+ * path: a vae/ folder with config.json, or a single file (TAEHV, Wan's original VAE): told apart by content.
+ * H, W: latent size, fixed for the life of the decoder.
+ */
+sora_result sr_vae_probe(struct sr_vae_info *info, const char *path, sora_error *err);
+sora_result sr_vae_open(struct sr_ctx *c, struct sr_vae **v, const char *path, size_t H, size_t W, sora_error *err);
+/* Random weights of a published decoder: "wan2.1", "wan2.2", "taew2_1", "taew2_2". */
+sora_result sr_vae_open_random(struct sr_ctx *c, struct sr_vae **v, const char *kind, size_t H, size_t W, uint64_t seed,
+                               sora_error *err);
+void sr_vae_close(struct sr_vae **v);
+const struct sr_vae_info *sr_vae_get_info(const struct sr_vae *v);
+
+/* Forget the stream: the next frame is the first of a new one. */
+void sr_vae_reset(struct sr_vae *v);
+
+/*
+ * z [C, H, W] f32: one latent frame in the transformer's normalised space (this function applies mean and std).
+ * rgb: room for scale_t pictures, each [3, H * scale_s, W * scale_s] f32 planar, clamped to 0..1.
+ * *frames: how many were written: 1 for the first latent frame (Wan), scale_t for each later one.
+ */
+sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, float *rgb, int *frames, sora_error *err);
+
+#endif
