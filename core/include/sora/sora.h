@@ -212,6 +212,7 @@ typedef struct sora_frame {
     ptrdiff_t stride[4];
     int64_t   pts;               /* out: frames from 0, without gaps */
     int64_t   prompt;            /* out: how many prompt changes this frame has seen, from 0 */
+    const char *prompt_text;     /* out: the prompt that it shows; valid until the next call for this session */
     int       chunk_first;       /* out: 1 on the first frame of a chunk */
     /* New fields go here. */
 } sora_frame;
