@@ -129,9 +129,14 @@ void sr_conv_close(struct sr_conv **v);
  */
 struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
                        const struct sr_fmap *add, enum sr_type type);
+/* The same into a map of the result's shape; to->data == add->data: the convolution is added to what is there. */
+void sr_conv_to(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
+                const struct sr_fmap *add, const struct sr_fmap *to);
 
 /* Norm over channels, x / max(|x|_2, eps) * sqrt(C) * gamma, then SiLU if silu: WanRMS_norm.  gamma [C]; -> scratch */
 struct sr_fmap sr_channel_norm(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu);
+void sr_channel_norm_to(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu,
+                        const struct sr_fmap *to);
 /* Each pixel becomes 2 x 2 pixels: nearest-exact. */
 struct sr_fmap sr_upsample2(struct sr_ctx *c, const struct sr_fmap *x);
 
