@@ -19,20 +19,23 @@ struct sr_weight {
 /*
  * path: a safetensors file, an index.json of shards, or a folder that holds either (diffusion_pytorch_model.*,
  * model.*, or the only *.safetensors in it).  Headers are read and checked whole; no data page is touched.
+ * Tensors are listed sorted by name.
  */
 sora_result sr_weights_open(struct sr_weights **w, const char *path, sora_error *err);
-/* A made-up file for sora bench: every lookup succeeds, numbers are N(0, 1/sqrt(fan-in)) drawn from seed. */
+/* A made-up file for sora bench: every sr_weights_get() succeeds, with N(0, 1/sqrt(fan-in)) numbers of the seed. */
 sora_result sr_weights_open_random(struct sr_weights **w, uint64_t seed, sora_error *err);
 void sr_weights_close(struct sr_weights **w);
 
 size_t sr_weights_count(const struct sr_weights *w);
 const struct sr_weight *sr_weights_at(const struct sr_weights *w, size_t i);
-const struct sr_weight *sr_weights_find(const struct sr_weights *w, const char *name);     /* NULL: absent */
+/* NULL: absent, as everything is from random weights, whose shapes nobody knows before sr_weights_get() */
+const struct sr_weight *sr_weights_find(const struct sr_weights *w, const char *name);
+bool sr_weights_random(const struct sr_weights *w);
 const char *sr_weights_path(const struct sr_weights *w);
 uint64_t sr_weights_bytes(const struct sr_weights *w);
 /* metadata of a safetensors header, NULL: absent */
 const char *sr_weights_meta(const struct sr_weights *w, const char *key);
-/* The pages of one tensor, or of all, are not needed any more. */
+/* The pages of one tensor, or of all (name NULL), are not needed now; parameters taken before are void. */
 void sr_weights_forget(struct sr_weights *w, const char *name);
 
 /*
@@ -41,6 +44,11 @@ void sr_weights_forget(struct sr_weights *w, const char *name);
  */
 typedef bool sr_rename_fn(char *out, size_t size, const char *name);
 void sr_weights_rename(struct sr_weights *w, sr_rename_fn *fn, const char *prefix);
+/*
+ * The same with the prefix found out: the first of the usual ones ("", "model.", "net.", "model.diffusion_model.",
+ * "generator_ema.model." ...) with which the tensor that we call `probe` exists.  false: none, and nothing changes.
+ */
+bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe);
 
 /*
  * The one lookup that loaders use: `name` (printf form) must exist with exactly this shape and a float type.
@@ -49,7 +57,7 @@ void sr_weights_rename(struct sr_weights *w, sr_rename_fn *fn, const char *prefi
 sora_result sr_weights_get(struct sr_weights *w, struct sr_param *p, sora_error *err, int ndim, const size_t *dim,
                            const char *fmt, ...) SORA_PRINTF(6, 7);
 
-/* ---- Loader: after the first failure every call does nothing, so that a model's loader reads as its list of names ---- */
+/* ---- Loader: after the first failure every call does nothing: a model's loader reads as its list of names ---- */
 
 struct sr_loader {
     struct sr_ctx *c;
@@ -64,11 +72,13 @@ float *sr_load_vec(struct sr_loader *l, size_t n, const char *name);
 /* any shape, as f32, flattened */
 float *sr_load_f32(struct sr_loader *l, int ndim, const size_t *dim, const char *name);
 /* name.weight [out, in] and, if bias, name.bias [out] */
-struct sr_linear *sr_load_linear(struct sr_loader *l, size_t out, size_t in, bool bias, bool f32_only, const char *name);
+struct sr_linear *sr_load_linear(struct sr_loader *l, size_t out, size_t in, bool bias, bool f32_only,
+                                 const char *name);
 /* several stacked along the output axis, each [out, in] */
 struct sr_linear *sr_load_linears(struct sr_loader *l, size_t out, size_t in, bool bias, bool f32_only, int parts,
                                   const char *const *names);
-struct sr_conv *sr_load_conv(struct sr_loader *l, const struct sr_conv_shape *s, bool two_d, bool bias, const char *name);
+struct sr_conv *sr_load_conv(struct sr_loader *l, const struct sr_conv_shape *s, bool two_d, bool bias,
+                             const char *name);
 
 /* ---- Configs: JSON objects of a model folder (Jansson), each value with a range ---- */
 
@@ -78,17 +88,21 @@ sora_result sr_config_parse(struct sr_config **c, const char *text, const char *
 void sr_config_close(struct sr_config **c);
 bool sr_config_has(const struct sr_config *c, const char *key);        /* present and not null */
 /* Absent: *out keeps its value.  Wrong type or out of range: SORA_ERR_MODEL naming file, key, found, wanted. */
-sora_result sr_config_int(const struct sr_config *c, const char *key, int64_t min, int64_t max, int64_t *out, sora_error *err);
-sora_result sr_config_float(const struct sr_config *c, const char *key, double min, double max, double *out, sora_error *err);
+sora_result sr_config_int(const struct sr_config *c, const char *key, int64_t min, int64_t max, int64_t *out,
+                          sora_error *err);
+sora_result sr_config_float(const struct sr_config *c, const char *key, double min, double max, double *out,
+                            sora_error *err);
 sora_result sr_config_bool(const struct sr_config *c, const char *key, bool *out, sora_error *err);
 /* Into out[size]; too long: an error. */
 sora_result sr_config_string(const struct sr_config *c, const char *key, char *out, size_t size, sora_error *err);
 /* A list of numbers into out[max]; *n: how many there are. */
-sora_result sr_config_floats(const struct sr_config *c, const char *key, double *out, size_t max, size_t *n, sora_error *err);
-sora_result sr_config_ints(const struct sr_config *c, const char *key, int64_t min, int64_t vmax, int64_t *out, size_t max,
-                           size_t *n, sora_error *err);
+sora_result sr_config_floats(const struct sr_config *c, const char *key, double *out, size_t max, size_t *n,
+                             sora_error *err);
+sora_result sr_config_ints(const struct sr_config *c, const char *key, int64_t min, int64_t vmax, int64_t *out,
+                           size_t max, size_t *n, sora_error *err);
 /* Item i of a list of two strings, as model_index.json has: ["diffusers", "WanTransformer3DModel"]. */
-sora_result sr_config_string_at(const struct sr_config *c, const char *key, size_t i, char *out, size_t size, sora_error *err);
+sora_result sr_config_string_at(const struct sr_config *c, const char *key, size_t i, char *out, size_t size,
+                                sora_error *err);
 
 /* ---- Small files for comparison ---- */
 
