@@ -18,7 +18,7 @@ struct sr_tensor {
     size_t stride;              /* elements from row to row */
 };
 
-/* Columns from .. from + cols of x, and rows likewise. */
+/* Columns from .. from + cols of x, and rows likewise.  A view of nothing (data NULL) is nothing. */
 struct sr_tensor sr_cols(const struct sr_tensor *x, size_t from, size_t cols);
 struct sr_tensor sr_rows(const struct sr_tensor *x, size_t from, size_t rows);
 
@@ -31,6 +31,7 @@ struct sr_profile {
 
 struct sr_dnnl;
 struct sr_kernels;
+struct sr_plan_headers;
 
 /*
  * The compute context: one for each session, used by its worker thread alone.
@@ -53,16 +54,20 @@ struct sr_ctx {
     struct sr_dnnl *dnnl;
     uint8_t *arena;
     size_t arena_size, arena_used, arena_peak;
+    size_t plan_mark;                   /* arena_used when planning began */
+    struct sr_plan_headers *plan_headers;
+    struct sr_tensor dead;              /* what sr_scratch() gives after an error */
     struct sr_profile prof;
 };
 
 /* act: the precision asked for; SORA_ERR_UNSUPPORTED where the CPU does not compute with it.  cpu: flags to use at most,
-   ~0u for all (tests take levels away). */
+   ~0u for all (tests take levels away; oneDNN's own choice of instructions follows its ONEDNN_MAX_CPU_ISA alone). */
 sora_result sr_ctx_open(struct sr_ctx **c, enum sr_type act, int threads, unsigned cpu, const struct sr_log *log,
                         const struct sr_cancel *cancel, sora_error *err);
 void sr_ctx_close(struct sr_ctx **c);
 
-/* Plan from here / allocate what planning has seen (grows only).  sr_ctx_commit() ends planning. */
+/* Plan from here / allocate what planning has seen (grows only, and only while no scratch is in use).  sr_ctx_commit()
+   ends planning; an error of the planned operations, kept in c->err, is returned too. */
 void sr_ctx_plan(struct sr_ctx *c);
 sora_result sr_ctx_commit(struct sr_ctx *c, sora_error *err);
 
@@ -71,7 +76,8 @@ bool sr_ctx_skip(struct sr_ctx *c);
 
 size_t sr_scratch_mark(const struct sr_ctx *c);
 void   sr_scratch_release(struct sr_ctx *c, size_t mark);
-/* 64-byte aligned, uninitialised; a failure sets c->err and gives a tensor with data NULL. */
+/* 64-byte aligned, uninitialised; a failure (more than was planned) sets c->err and gives a tensor with data NULL.
+   The struct itself lives as long as its data, while planning until sr_ctx_commit(). */
 struct sr_tensor *sr_scratch(struct sr_ctx *c, size_t rows, size_t cols, enum sr_type type);
 void  *sr_scratch_bytes(struct sr_ctx *c, size_t n);
 

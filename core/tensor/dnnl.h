@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Matrix products and convolutions of fixed sizes on dense arrays, done by oneDNN: the only door to it.
+ *
+ * A primitive is built at the first use of its sizes, while planning, and kept; its own scratch memory comes from the
+ * context's arena.  Weights are packed once in the layout that the primitives ask for.
+ */
+#ifndef SR_DNNL_H
+#define SR_DNNL_H
+
+#include "tensor/ops.h"
+
+sora_result sr_dnnl_open(struct sr_dnnl **d, sora_error *err);
+void sr_dnnl_close(struct sr_dnnl **d);
+
+/* Weights as the primitives read them.  Read-only after packing. */
+struct sr_packed;
+
+/* Writes rows from .. from + n of a plain [rows, cols] matrix of the packed type. */
+typedef void sr_rows_fn(void *user, void *out, size_t from, size_t n);
+
+/* Pack W [N, K] of `type` for products x W^T, some rows at a time. */
+sora_result sr_dnnl_pack(struct sr_ctx *c, struct sr_packed **p, size_t N, size_t K, enum sr_type type,
+                         sr_rows_fn *rows, void *user, sora_error *err);
+void   sr_packed_close(struct sr_packed **p);
+size_t sr_packed_bytes(const struct sr_packed *p);
+
+/* y [M, N] = act(x [M, K] W^T + bias).  x of the weights' type, y of `dst`; both dense; bias [N] or NULL. */
+struct sr_matmul {
+    const struct sr_packed *w;
+    const float *bias;
+    size_t M;
+    enum sr_type dst;
+    enum sr_act act;
+};
+void sr_dnnl_matmul(struct sr_ctx *c, const struct sr_matmul *m, const void *x, void *y);
+
+#endif

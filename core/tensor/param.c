@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Numbers of a file, or made up, as the type that is computed with. */
+#include "kernels/kernels.h"
+#include "tensor/op.h"
+
+sora_result sr_param_check(const struct sr_param *p, size_t n, const char *what, sora_error *err)
+{
+    if (p->n != n)
+        return sr_fail(err, SORA_ERR_MODEL, "%s: %zu numbers, expected %zu", what, p->n, n);
+    if (!p->data && !p->seed) return sr_fail(err, SORA_ERR_MODEL, "%s: missing", what);
+    if (p->data && p->type != SR_F32 && p->type != SR_F16 && p->type != SR_BF16)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: type %s is not read; F32, F16 and BF16 are", what,
+                       sr_type_name(p->type));
+    return SORA_OK;
+}
+
+enum { PIECE = 1024 };
+
+/* Numbers first .. first + n, n <= PIECE, as f32. */
+static void read_piece(const struct sr_kernels *k, float *out, const struct sr_param *p, size_t first, size_t n)
+{
+    uint16_t half[PIECE];
+
+    if (!p->data) {
+        float some[PIECE + 4];
+        const size_t skip = first % 4;          /* the generator starts at multiples of 4 */
+        sr_rng_normal(some, skip + n, p->seed, 0, first - skip);
+        for (size_t i = 0; i < n; i++) out[i] = p->scale * some[skip + i];
+    } else if (p->type == SR_F32) {
+        memcpy(out, (const uint8_t *)p->data + 4 * first, 4 * n);
+    } else {
+        memcpy(half, (const uint8_t *)p->data + 2 * first, 2 * n);      /* data may be unaligned */
+        (p->type == SR_BF16 ? k->bf16_to_f32 : k->f16_to_f32)(out, half, n);
+    }
+}
+
+void sr_param_read(const struct sr_kernels *k, void *out, enum sr_type to, const struct sr_param *p, size_t first,
+                   size_t n)
+{
+    if (p->data && p->type == to) {
+        const size_t size = sr_type_size(to);
+        memcpy(out, (const uint8_t *)p->data + size * first, size * n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += PIECE) {
+        const size_t some = SR_MIN(n - i, (size_t)PIECE);
+        float f[PIECE];
+
+        read_piece(k, to == SR_F32 ? (float *)out + i : f, p, first + i, some);
+        if (to == SR_BF16) k->f32_to_bf16((uint16_t *)out + i, f, some);
+    }
+}
+
+sora_result sr_param_f32(float **out, const struct sr_param *p, sora_error *err)
+{
+    struct sr_kernels k;
+    sora_result r;
+    size_t bytes;
+
+    *out = NULL;
+    if ((r = sr_param_check(p, p->n, "parameter", err)) < 0) return r;
+    if (SR_MUL_OVERFLOWS(p->n, sizeof(float), &bytes) || !(*out = sr_aligned(bytes)))
+        return sr_fail(err, SORA_ERR_NOMEM, "parameter: no memory for %zu numbers", p->n);
+    sr_kernels_init(&k, sr_cpu_flags());
+    sr_param_read(&k, *out, SR_F32, p, 0, p->n);
+    return SORA_OK;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The operations against a naive double reference, the scratch arena, planning, and cancel. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "near.h"
+#include "tensor/ops.h"
+
+static float *random_floats(size_t n, uint64_t stream)
+{
+    float *x = malloc((n + 4) * sizeof *x);
+
+    sr_rng_normal(x, n, 99, stream, 0);
+    return x;
+}
+
+/* NULL where this CPU has no such precision. */
+static struct sr_ctx *ctx_of(enum sr_type act, int threads)
+{
+    struct sr_ctx *c = NULL;
+    sora_error err = { 0 };
+    const sora_result r = sr_ctx_open(&c, act, threads, ~0u, NULL, NULL, &err);
+
+    ck_assert_msg(r == SORA_OK || (act == SR_BF16 && r == SORA_ERR_UNSUPPORTED), "%s", err.text);
+    return c;
+}
+
+static struct sr_tensor matrix(float *data, size_t rows, size_t cols)
+{
+    return (struct sr_tensor){ data, SR_F32, rows, cols, cols };
+}
+
+static struct sr_param param(const float *data, size_t n)
+{
+    return (struct sr_param){ data, SR_F32, n, 0, 0 };
+}
+
+/* y as floats */
+static float *floats_of(const struct sr_tensor *y)
+{
+    float *out = malloc(y->rows * y->cols * sizeof *out);
+
+    for (size_t i = 0; i < y->rows; i++)
+        for (size_t j = 0; j < y->cols; j++)
+            out[i * y->cols + j] = y->type == SR_F32 ? ((const float *)y->data)[i * y->stride + j]
+                                                     : sr_bf16_to_f32(((const uint16_t *)y->data)[i * y->stride + j]);
+    return out;
+}
+
+static double activate(double v, enum sr_act act)
+{
+    switch (act) {
+    case SR_ACT_GELU_TANH: return 0.5 * v * (1 + tanh(sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+    case SR_ACT_SILU: return v / (1 + exp(-v));
+    case SR_ACT_RELU: return v > 0 ? v : 0;
+    default: return v;
+    }
+}
+
+struct linear_case {
+    size_t M, in, out[3];
+    int parts;
+    bool bias, view;
+    enum sr_act act;
+    enum sr_type x, y;
+};
+
+static void check_linear(enum sr_type act_type, int threads, const struct linear_case *t)
+{
+    struct sr_ctx *c = ctx_of(act_type, threads);
+    const size_t stride = t->view ? t->in + 24 : t->in;
+    size_t out = 0, at = 0;
+    struct sr_param w[3], b[3];
+    struct sr_linear *l = NULL;
+    sora_error err = { 0 };
+    float *x = random_floats(t->M * stride, 1), *weight, *bias, *want, *got;
+    struct sr_tensor tx = { x + (t->view ? 8 : 0), SR_F32, t->M, t->in, stride }, *y;
+    uint16_t *half = malloc(t->M * stride * sizeof *half);
+
+    if (!c) goto done;
+    for (int i = 0; i < t->parts; i++) out += t->out[i];
+    weight = random_floats(out * t->in, 2);
+    bias = random_floats(out, 3);
+    for (size_t i = 0; i < out * t->in; i++) weight[i] /= sqrtf((float)t->in);
+    for (int i = 0; i < t->parts; at += t->out[i++]) {
+        w[i] = param(weight + at * t->in, t->out[i] * t->in);
+        b[i] = param(t->bias && i != 1 ? bias + at : NULL, t->out[i]);      /* the second part never has one */
+        if (i == 1) memset(bias + at, 0, t->out[i] * sizeof *bias);
+    }
+    if (t->x == SR_BF16) {
+        for (size_t i = 0; i < t->M * stride; i++) half[i] = sr_f32_to_bf16(x[i]), x[i] = sr_bf16_to_f32(half[i]);
+        tx.data = half + (t->view ? 8 : 0);
+        tx.type = SR_BF16;
+    }
+    ck_assert_msg(sr_linear_open(c, &l, w, t->bias ? b : NULL, t->out, t->parts, t->in, false, &err) == SORA_OK, "%s",
+                  err.text);
+    ck_assert_uint_ge(sr_linear_bytes(l), out * t->in * sr_type_size(act_type));
+    sr_ctx_plan(c);
+    sr_linear(c, l, &tx, t->act, t->y);
+    ck_assert_msg(sr_ctx_commit(c, &err) == SORA_OK, "%s", err.text);
+    y = sr_linear(c, l, &tx, t->act, t->y);
+    ck_assert_msg(!c->err.code, "%s", c->err.text);
+    ck_assert_uint_eq(y->rows, t->M);
+    ck_assert_uint_eq(y->cols, out);
+
+    want = malloc(t->M * out * sizeof *want);
+    for (size_t i = 0; i < t->M; i++)
+        for (size_t j = 0; j < out; j++) {
+            double sum = t->bias ? bias[j] : 0;
+            for (size_t k = 0; k < t->in; k++)
+                sum += (double)x[i * stride + k + (t->view ? 8 : 0)] * weight[j * t->in + k];
+            want[i * out + j] = (float)activate(sum, t->act);
+        }
+    got = floats_of(y);
+    assert_rel_l2(got, want, t->M * out, act_type == SR_BF16 ? 6e-3 : t->y == SR_BF16 ? 3e-3 : 2e-6);
+    free(got);
+    free(want);
+    free(weight);
+    free(bias);
+    sr_linear_close(&l);
+    sr_ctx_close(&c);
+done:
+    free(half);
+    free(x);
+}
+
+static const struct linear_case linears[] = {
+    { 1, 256, { 384 }, 1, true, false, SR_ACT_SILU, SR_F32, SR_F32 },
+    { 77, 128, { 96, 64, 32 }, 3, true, false, SR_ACT_NONE, SR_F32, SR_F32 },
+    { 65, 96, { 200 }, 1, false, true, SR_ACT_GELU_TANH, SR_F32, SR_F32 },
+    { 300, 33, { 20 }, 1, true, true, SR_ACT_RELU, SR_F32, SR_F32 },
+    { 129, 512, { 100, 3 }, 2, true, false, SR_ACT_NONE, SR_F32, SR_F32 },
+    { 5, 1024, { 1 }, 1, true, false, SR_ACT_NONE, SR_F32, SR_F32 },
+};
+
+START_TEST(test_linear_f32)
+{
+    for (size_t i = 0; i < SR_COUNT(linears); i++) check_linear(SR_F32, 2, &linears[i]);
+}
+END_TEST
+
+START_TEST(test_linear_bf16)
+{
+    for (size_t i = 0; i < SR_COUNT(linears); i++)
+        for (int types = 0; types < 4; types++) {
+            struct linear_case t = linears[i];
+            t.x = types & 1 ? SR_BF16 : SR_F32;
+            t.y = types & 2 ? SR_BF16 : SR_F32;
+            check_linear(SR_BF16, 2, &t);
+        }
+}
+END_TEST
+
+/* Three blocks of rows, the last shorter; every number of threads gives the same bits. */
+START_TEST(test_linear_threads)
+{
+    static const size_t sizes[][3] = { { 3000, 1100, 2900 }, { 1, 3000, 500 }, { 40, 5000, 64 }, { 200, 4096, 80 } };
+
+    for (int type = 0; type < 2; type++)
+        for (size_t s = 0; s < SR_COUNT(sizes); s++) {
+            const size_t M = sizes[s][0], in = sizes[s][1], out = sizes[s][2];
+            float *x = random_floats(M * in, 1), *first = NULL;
+            const int counts[] = { 1, 2, 3, 7 };
+
+            for (size_t i = 0; i < SR_COUNT(counts); i++) {
+                struct sr_ctx *c = ctx_of(type ? SR_BF16 : SR_F32, counts[i]);
+                const struct sr_param w = { NULL, SR_F32, in * out, 5, 0.02f };
+                struct sr_tensor tx = matrix(x, M, in), *y;
+                struct sr_linear *l;
+                sora_error err = { 0 };
+
+                if (!c) break;
+                ck_assert_int_eq(sr_linear_open(c, &l, &w, NULL, &out, 1, in, false, &err), SORA_OK);
+                sr_ctx_plan(c);
+                sr_linear(c, l, &tx, SR_ACT_NONE, SR_F32);
+                ck_assert_int_eq(sr_ctx_commit(c, &err), SORA_OK);
+                y = sr_linear(c, l, &tx, SR_ACT_NONE, SR_F32);
+                ck_assert_msg(!c->err.code, "%s", c->err.text);
+                if (!first)
+                    first = floats_of(y);
+                else
+                    ck_assert_msg(!memcmp(first, y->data, M * out * sizeof *first),
+                                  "%s %zu x %zu x %zu: other bits with %d threads", sr_type_name(c->act), M, in, out,
+                                  counts[i]);
+                sr_linear_close(&l);
+                sr_ctx_close(&c);
+            }
+            free(first);
+            free(x);
+        }
+}
+END_TEST
+
+START_TEST(test_scratch)
+{
+    struct sr_ctx *c = ctx_of(SR_F32, 1);
+    struct sr_tensor *a, *b, v;
+    sora_error err = { 0 };
+    size_t mark;
+
+    sr_ctx_plan(c);
+    ck_assert(sr_ctx_skip(c));
+    a = sr_scratch(c, 3, 5, SR_F32);
+    mark = sr_scratch_mark(c);
+    b = sr_scratch(c, 100, 7, SR_BF16);
+    ck_assert(a != b && !a->data && !b->data && b->cols == 7);
+    v = sr_cols(b, 2, 3);
+    ck_assert(!v.data && v.stride == 7);
+    sr_scratch_release(c, mark);
+    sr_scratch(c, 90, 7, SR_BF16);
+    ck_assert_int_eq(sr_ctx_commit(c, &err), SORA_OK);
+    ck_assert(!sr_ctx_skip(c));
+
+    a = sr_scratch(c, 3, 5, SR_F32);
+    b = sr_scratch(c, 100, 7, SR_BF16);
+    ck_assert(a->data && b->data && (uintptr_t)a->data % 64 == 0 && (uintptr_t)b->data % 64 == 0);
+    memset(a->data, 1, 3 * 5 * 4);
+    memset(b->data, 2, 100 * 7 * 2);
+    ck_assert(a->rows == 3 && b->rows == 100 && ((uint8_t *)a->data)[59] == 1);
+    v = sr_rows(b, 4, 2);
+    ck_assert(v.rows == 2 && v.data == (uint8_t *)b->data + 4 * 7 * 2);
+    b = sr_scratch(c, 1000, 1000, SR_F32);              /* more than planned */
+    ck_assert(!b->data && c->err.code == SORA_ERR_INTERNAL && sr_ctx_skip(c));
+    sr_ctx_close(&c);
+    ck_assert(c == NULL);
+
+    c = ctx_of(SR_F32, 1);
+    sr_ctx_plan(c);
+    b = sr_scratch(c, SIZE_MAX / 8, 16, SR_F32);
+    ck_assert(!b->data && c->err.code == SORA_ERR_NOMEM);
+    ck_assert_int_eq(sr_ctx_commit(c, &err), SORA_ERR_NOMEM);
+    sr_ctx_close(&c);
+}
+END_TEST
+
+/* After sr_ctx_commit() nothing is allocated. */
+START_TEST(test_no_allocation)
+{
+    struct sr_ctx *c = ctx_of(SR_F32, 2);
+    const size_t out = 64, M = 50, in = 48;
+    const struct sr_param w = { NULL, SR_F32, out * in, 3, 0.1f };
+    float *x = random_floats(M * in, 1), *mod = random_floats(in, 2);
+    struct sr_linear *l;
+    sora_error err = { 0 };
+
+    ck_assert_int_eq(sr_linear_open(c, &l, &w, NULL, &out, 1, in, false, &err), SORA_OK);
+    for (int pass = 0; pass < 2; pass++) {
+        const size_t mark = sr_scratch_mark(c);
+        struct sr_tensor tx = matrix(x, M, in), *h;
+
+        if (pass == 0)
+            sr_ctx_plan(c);
+        else
+            sr_mem_fail_after(1);
+        h = sr_layer_norm_mod(c, &tx, 1e-6f, (struct sr_mod){ mod, in, M }, (struct sr_mod){ mod, in, M });
+        h = sr_linear(c, l, h, SR_ACT_SILU, SR_F32);
+        sr_silu(c, h);
+        sr_scratch_release(c, mark);
+        if (pass == 0) ck_assert_int_eq(sr_ctx_commit(c, &err), SORA_OK);
+    }
+    ck_assert_uint_eq(sr_mem_fail_after(0), 0);
+    ck_assert_msg(!c->err.code, "%s", c->err.text);
+    ck_assert(c->prof.flop[SR_LINEAR] == 2.0 * M * in * out);
+    sr_linear_close(&l);
+    sr_ctx_close(&c);
+    free(x);
+    free(mod);
+}
+END_TEST
+
+RUN_TESTS("ops", test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads)
