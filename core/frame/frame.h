@@ -5,6 +5,13 @@
 
 #include "base/base.h"
 
+struct sr_format {
+    int planes, bits;           /* bits 32: float */
+    int sub_w, sub_h;           /* log2 of the chroma subsampling */
+    bool yuv;
+};
+const struct sr_format *sr_format(sora_format f);       /* NULL: no such format */
+
 struct sr_converter;
 
 /*
