@@ -103,7 +103,7 @@ typedef void sora_progress_fn(void *user, const sora_progress *p);
 typedef struct sora_options {
     size_t      size;            /* sizeof(sora_options) as the caller knows it; set by sora_options_init() */
     const char *prompt;          /* may be a schedule: "@0 calm sea @10 stormy sea" */
-    const char *prompt_file;     /* read instead of prompt; one trailing newline is dropped */
+    const char *prompt_file;     /* read instead of prompt (not both); one trailing newline is dropped */
     const char *negative_prompt; /* used where guidance > 1 */
     const char *model;           /* name, folder or file; NULL: "pocket" */
     int         width, height;   /* output pixels from 16x16; 0: the model's own */
@@ -153,7 +153,7 @@ typedef struct sora_option {
 SORA_API const sora_option *sora_option_table(void);
 
 /* Set one option from its text, as typed by a user: ("size", "512x288").  Strings are kept by pointer: they must outlive
-   the sora_options.  SORA_ERR_OPTION names the option, what was found and what was wanted. */
+   the sora_options.  "" stands for the model's own; '_' in a name is as good as '-'.  SORA_ERR_OPTION names the option, what was found and what was wanted. */
 SORA_API sora_result sora_options_set(sora_options *o, const char *name, const char *value, sora_error *err);
 
 /* ---- Session ------------------------------------------------------------------------------------------------ */
@@ -243,6 +243,8 @@ SORA_API int sora_session_ready(sora_session *s);
 
 /*
  * Change the prompt of a stream from the next chunk that is not yet begun.  Copied; any thread, never blocks.
+ * It takes the place of the prompt or schedule before; the times of a new schedule count from that chunk.
+ * sora_frame.prompt tells when it shows: each call counts one, and so does each later entry of a schedule.
  * SORA_ERR_OPTION for an empty prompt; SORA_ERR_UNSUPPORTED where the model makes whole clips.
  */
 SORA_API sora_result sora_session_set_prompt(sora_session *s, const char *prompt, sora_error *err);

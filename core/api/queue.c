@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "api/queue.h"
+
+struct sr_text *sr_text_new(const char *text)
+{
+    const size_t n = strlen(text) + 1;
+    struct sr_text *t = sr_malloc(sizeof *t + n);
+
+    if (!t) return NULL;
+    t->refs = 1;
+    memcpy(t->text, text, n);
+    return t;
+}
+
+struct sr_text *sr_text_ref(struct sr_text *t)
+{
+    if (t) t->refs++;
+    return t;
+}
+
+void sr_text_unref(struct sr_text **t)
+{
+    if (*t && --(*t)->refs == 0) sr_free(*t);
+    *t = NULL;
+}
+
+sora_result sr_queue_init(struct sr_queue *q, size_t cap, size_t floats, sora_error *err)
+{
+    *q = (struct sr_queue){ .slot = sr_calloc(cap, sizeof *q->slot), .cap = cap, .floats = floats };
+    return q->slot ? SORA_OK : sr_fail_nomem(err, cap * sizeof *q->slot, "frame queue");
+}
+
+void sr_queue_uninit(struct sr_queue *q)
+{
+    for (size_t i = 0; q->slot && i < q->cap; i++) {
+        sr_free(q->slot[i].rgb);
+        sr_text_unref(&q->slot[i].text);
+    }
+    sr_free(q->slot);
+    *q = (struct sr_queue){ 0 };
+}
+
+struct sr_slot *sr_queue_back(struct sr_queue *q, sora_error *err)
+{
+    struct sr_slot *s = &q->slot[(q->head + q->count) % q->cap];
+
+    if (!s->rgb && !(s->rgb = sr_aligned(q->floats * sizeof *s->rgb))) {
+        sr_fail_nomem(err, q->floats * sizeof *s->rgb, "frame queue");
+        return NULL;
+    }
+    return s;
+}
+
+struct sr_slot *sr_queue_front(struct sr_queue *q)
+{
+    return &q->slot[q->head];
+}
+
+void sr_queue_pop(struct sr_queue *q)
+{
+    sr_text_unref(&q->slot[q->head].text);
+    q->head = (q->head + 1) % q->cap;
+    q->count--;
+}
