@@ -9,14 +9,14 @@
 static const char text[] = "{\"n\": 30, \"eps\": 1e-6, \"one\": 1, \"cross\": true, \"name\": \"UMT5\", \"nil\": null,"
                            " \"patch\": [1, 2, 2], \"mean\": [0.5, -1, 2e3], \"vae\": [\"diffusers\","
                            " \"AutoencoderKLWan\"],"
-                           " \"none\": [null, null], \"mixed\": [1, \"x\"]}";
+                           " \"down\": [false, true], \"none\": [null, null], \"mixed\": [1, \"x\"]}";
 
 START_TEST(test_values)
 {
     struct sr_config *c;
     int64_t n = 7, list[4];
     double v = 0, floats[3];
-    bool b = false;
+    bool b = false, bools[3];
     char s[32] = "as before";
     size_t count = 9;
 
@@ -42,6 +42,10 @@ START_TEST(test_values)
     ck_assert(count == 3 && list[0] == 1 && list[2] == 2);
     ck_assert_int_eq(sr_config_floats(c, "mean", floats, 3, &count, NULL), SORA_OK);
     ck_assert(count == 3 && floats[0] == 0.5 && floats[1] == -1 && floats[2] == 2000);
+    ck_assert_int_eq(sr_config_bools(c, "down", bools, 2, &count, NULL), SORA_OK);
+    ck_assert(count == 2 && !bools[0] && bools[1]);
+    ck_assert_int_eq(sr_config_bools(c, "down", bools, 1, &count, NULL), SORA_ERR_MODEL);
+    ck_assert_int_eq(sr_config_bools(c, "patch", bools, 3, &count, NULL), SORA_ERR_MODEL);
     ck_assert_int_eq(sr_config_string_at(c, "vae", 1, s, sizeof s, NULL), SORA_OK);
     ck_assert_str_eq(s, "AutoencoderKLWan");
     ck_assert_int_eq(sr_config_string_at(c, "none", 1, s, sizeof s, NULL), SORA_OK);

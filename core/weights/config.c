@@ -186,7 +186,7 @@ static sora_result check_list(const struct sr_config *c, const char *key, const 
     char wanted[80];
 
     if (json_is_array(v) && json_array_size(v) <= max) return SORA_OK;
-    snprintf(wanted, sizeof wanted, "a list of at most %zu numbers", max);
+    snprintf(wanted, sizeof wanted, "a list of at most %zu", max);
     return wrong(c, key, v, wanted, err);
 }
 
@@ -217,6 +217,23 @@ sora_result sr_config_ints(const struct sr_config *c, const char *key, int64_t m
     if ((r = check_list(c, key, v, max, err)) < 0) return r;
     for (size_t i = 0; i < json_array_size(v); i++)
         if ((r = read_int(c, key, json_array_get(v, i), min, vmax, &out[i], err)) < 0) return r;
+    *n = json_array_size(v);
+    return SORA_OK;
+}
+
+sora_result sr_config_bools(const struct sr_config *c, const char *key, bool *out, size_t max, size_t *n,
+                            sora_error *err)
+{
+    const json_t *v = value_of(c, key);
+    sora_result r;
+
+    if (!v) return SORA_OK;
+    if ((r = check_list(c, key, v, max, err)) < 0) return r;
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        const json_t *item = json_array_get(v, i);
+        if (!json_is_boolean(item)) return wrong(c, key, item, "true or false", err);
+        out[i] = json_is_true(item);
+    }
     *n = json_array_size(v);
     return SORA_OK;
 }

@@ -100,6 +100,8 @@ sora_result sr_config_floats(const struct sr_config *c, const char *key, double 
                              sora_error *err);
 sora_result sr_config_ints(const struct sr_config *c, const char *key, int64_t min, int64_t vmax, int64_t *out,
                            size_t max, size_t *n, sora_error *err);
+sora_result sr_config_bools(const struct sr_config *c, const char *key, bool *out, size_t max, size_t *n,
+                            sora_error *err);
 /* Item i of a list of two strings, as model_index.json has: ["diffusers", "WanTransformer3DModel"]. */
 sora_result sr_config_string_at(const struct sr_config *c, const char *key, size_t i, char *out, size_t size,
                                 sora_error *err);
