@@ -29,10 +29,33 @@ size_t sr_packed_bytes(const struct sr_packed *p);
 struct sr_matmul {
     const struct sr_packed *w;
     const float *bias;
-    size_t M;
+    size_t M, N, K;
     enum sr_type dst;
     enum sr_act act;
 };
 void sr_dnnl_matmul(struct sr_ctx *c, const struct sr_matmul *m, const void *x, void *y);
+
+/* Weights of one convolution in each layout that its map sizes have asked for so far: mostly one. */
+struct sr_packs {
+    struct sr_packed *p[4];
+    bool used;                  /* p[0] is not a mere guess any more */
+};
+/* Pack W [out, in, kt, kh, kw]; a row is all of one output channel. */
+sora_result sr_dnnl_pack_conv(struct sr_ctx *c, struct sr_packs *w, const struct sr_conv_shape *s, enum sr_type type,
+                              sr_rows_fn *rows, void *user, sora_error *err);
+void sr_packs_close(struct sr_packs *w);
+
+/* y [F, H', W', out] = act(x [F + kt - 1, H, W, in] * W + bias (+ y, if add)); both dense, x of the weights' type. */
+struct sr_conv_call {
+    struct sr_packs *w;
+    const struct sr_conv_shape *s;
+    const float *bias;
+    size_t F, H, W;
+    size_t top, bottom;         /* rows of zeros above and below; s->pad_h is for whole images */
+    enum sr_type dst;
+    enum sr_act act;
+    bool add;
+};
+void sr_dnnl_conv(struct sr_ctx *c, const struct sr_conv_call *v, const void *x, void *y);
 
 #endif

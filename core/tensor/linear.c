@@ -124,13 +124,13 @@ struct sr_tensor *sr_linear(struct sr_ctx *c, const struct sr_linear *l, const s
     const size_t mark = sr_scratch_mark(c), step = block_rows(l, x->rows);
     const bool direct = x->type == l->type && x->stride == x->cols;
     struct sr_tensor *copy = direct ? NULL : sr_scratch(c, step, l->in, l->type);
-    const double start = sr_now();
+    const double start = sr_now(), reordered = c->prof.seconds[SR_REORDER];
 
     if (!c->err.code && x->cols != l->in)
         sr_fail(&c->err, SORA_ERR_INTERNAL, "linear layer: %zu columns given, %zu wanted", x->cols, l->in);
     for (size_t i = 0; i < x->rows && !c->err.code; i += step) {
         struct sr_tensor from = sr_rows(x, i, SR_MIN(step, x->rows - i)), to = sr_rows(y, i, from.rows);
-        const struct sr_matmul m = { l->w, l->bias, from.rows, type, act };
+        const struct sr_matmul m = { l->w, l->bias, from.rows, l->out, l->in, type, act };
 
         if (!direct) {
             struct sr_tensor dense = sr_rows(copy, 0, from.rows);
@@ -140,7 +140,7 @@ struct sr_tensor *sr_linear(struct sr_ctx *c, const struct sr_linear *l, const s
         sr_dnnl_matmul(c, &m, from.data, to.data);
     }
     if (!sr_ctx_skip(c))
-        sr_op_done(c, SR_LINEAR, start, 2.0 * (double)x->rows * (double)l->in * (double)l->out);
+        sr_op_done(c, SR_LINEAR, start + c->prof.seconds[SR_REORDER] - reordered, 2.0 * (double)x->rows * (double)l->in * (double)l->out);
     sr_scratch_release(c, mark);
     return y;
 }
