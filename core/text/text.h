@@ -17,8 +17,8 @@ struct sr_tokenizer;
 sora_result sr_tokenizer_open(struct sr_tokenizer **t, const char *folder, sora_error *err);
 void sr_tokenizer_close(struct sr_tokenizer **t);
 /* ids of text with the end token, at most max (the end token is then the last); *full: how many there would be */
-sora_result sr_tokenizer_encode(struct sr_tokenizer *t, const char *text, int32_t *ids, size_t max, size_t *n, size_t *full,
-                                sora_error *err);
+sora_result sr_tokenizer_encode(struct sr_tokenizer *t, const char *text, int32_t *ids, size_t max, size_t *n,
+                                size_t *full, sora_error *err);
 
 /* ---- t5.c: UMT5EncoderModel, T5EncoderModel ---- */
 
@@ -30,7 +30,8 @@ struct sr_t5_config {
 struct sr_t5;
 /* folder: text_encoder/ with config.json and weights */
 sora_result sr_t5_config_read(struct sr_t5_config *k, const char *folder, sora_error *err);
-sora_result sr_t5_open(struct sr_ctx *c, struct sr_t5 **t, const struct sr_t5_config *k, struct sr_weights *w, sora_error *err);
+sora_result sr_t5_open(struct sr_ctx *c, struct sr_t5 **t, const struct sr_t5_config *k, struct sr_weights *w,
+                       sora_error *err);
 void sr_t5_close(struct sr_t5 **t);
 /* ids [n] -> out [n, dim] f32, final norm included.  Only real tokens: pads are the caller's. */
 sora_result sr_t5_encode(struct sr_ctx *c, struct sr_t5 *t, const int32_t *ids, size_t n, float *out, sora_error *err);

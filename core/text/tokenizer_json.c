@@ -129,14 +129,15 @@ static sora_result put_normalizer(struct message *m, const json_t *normalizer, c
     return SORA_OK;
 }
 
-static enum piece_type piece_type(const char *piece, const json_t *special, int64_t id, int64_t unk)
+/* Without byte_fallback "<0x41>" is a piece like any other; SentencePiece refuses byte pieces then. */
+static enum piece_type piece_type(const char *piece, const json_t *special, int64_t id, int64_t unk, bool bytes)
 {
     unsigned byte;
     int n = 0;
 
     if (id == unk) return UNKNOWN;
     if (json_object_get(special, piece)) return json_is_true(json_object_get(special, piece)) ? CONTROL : USER_DEFINED;
-    if (sscanf(piece, "<0x%2X>%n", &byte, &n) == 1 && n == 6 && !piece[6]) return BYTE;
+    if (bytes && sscanf(piece, "<0x%2X>%n", &byte, &n) == 1 && n == 6 && !piece[6]) return BYTE;
     return NORMAL;
 }
 
@@ -158,6 +159,7 @@ static sora_result put_pieces(struct message *m, const json_t *model, const json
                               int64_t *pad, const char *path, sora_error *err)
 {
     const json_t *vocab = json_object_get(model, "vocab"), *entry;
+    const bool bytes = json_is_true(json_object_get(model, "byte_fallback"));
     struct message piece = { 0 };
     size_t i;
 
@@ -171,7 +173,7 @@ static sora_result put_pieces(struct message *m, const json_t *model, const json
         if (!strcmp(json_string_value(text), "<pad>")) *pad = (int64_t)i;
         put_string(&piece, 1, json_string_value(text), json_string_length(text));
         put_float(&piece, 2, (float)json_number_value(score));
-        put_int(&piece, 3, piece_type(json_string_value(text), special, (int64_t)i, unk));
+        put_int(&piece, 3, piece_type(json_string_value(text), special, (int64_t)i, unk, bytes));
         put_message(m, 1, &piece);
     }
     m->failed |= piece.failed;
