@@ -9,7 +9,7 @@
 static const char text[] = "{\"n\": 30, \"eps\": 1e-6, \"one\": 1, \"cross\": true, \"name\": \"UMT5\", \"nil\": null,"
                            " \"patch\": [1, 2, 2], \"mean\": [0.5, -1, 2e3], \"vae\": [\"diffusers\","
                            " \"AutoencoderKLWan\"],"
-                           " \"down\": [false, true], \"none\": [null, null], \"mixed\": [1, \"x\"]}";
+                           " \"deep\": {\"a\": {\"b\": 5}}, \"down\": [false, true], \"none\": [null, null], \"mixed\": [1, \"x\"]}";
 
 START_TEST(test_values)
 {
@@ -42,6 +42,9 @@ START_TEST(test_values)
     ck_assert(count == 3 && list[0] == 1 && list[2] == 2);
     ck_assert_int_eq(sr_config_floats(c, "mean", floats, 3, &count, NULL), SORA_OK);
     ck_assert(count == 3 && floats[0] == 0.5 && floats[1] == -1 && floats[2] == 2000);
+    ck_assert_int_eq(sr_config_int(c, "deep.a.b", 5, 5, &n, NULL), SORA_OK);
+    ck_assert_int_eq(n, 5);
+    ck_assert(!sr_config_has(c, "deep.a.c") && !sr_config_has(c, "n.a") && sr_config_has(c, "deep.a"));
     ck_assert_int_eq(sr_config_bools(c, "down", bools, 2, &count, NULL), SORA_OK);
     ck_assert(count == 2 && !bools[0] && bools[1]);
     ck_assert_int_eq(sr_config_bools(c, "down", bools, 1, &count, NULL), SORA_ERR_MODEL);

@@ -63,11 +63,16 @@ void sr_config_close(struct sr_config **out)
     sr_free(c);
 }
 
-/* NULL: absent, or null, which configs write for "the default" */
+/* NULL: absent, or null, which configs write for "the default".  "a.b": b of the object a. */
 static const json_t *value_of(const struct sr_config *c, const char *key)
 {
-    const json_t *v = json_object_get(c->root, key);
+    const json_t *v = c->root;
 
+    while (v && *key) {
+        const size_t n = strcspn(key, ".");
+        v = json_object_getn(v, key, n);
+        key += key[n] ? n + 1 : n;
+    }
     return json_is_null(v) ? NULL : v;
 }
 

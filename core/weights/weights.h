@@ -80,7 +80,7 @@ struct sr_linear *sr_load_linears(struct sr_loader *l, size_t out, size_t in, bo
 struct sr_conv *sr_load_conv(struct sr_loader *l, const struct sr_conv_shape *s, bool two_d, bool bias,
                              const char *name);
 
-/* ---- Configs: JSON objects of a model folder (Jansson), each value with a range ---- */
+/* ---- Configs: JSON objects of a model folder (Jansson), each value with a range; key "a.b": b of the object a ---- */
 
 struct sr_config;
 sora_result sr_config_open(struct sr_config **c, const char *path, sora_error *err);
