@@ -9,6 +9,7 @@
 struct sr_model_info {
     char family[32];            /* "wan", "pocket" */
     int channels;               /* C of the latents */
+    int prior;                  /* channels of sr_model_input.prior: C for pocket, what is beside the latent for Wan I2V, 0 */
     int patch_t, patch_h, patch_w;
     size_t text_dim;            /* D of the text states */
     size_t text_len;            /* T: rows the transformer attends to, padding included */
@@ -25,7 +26,8 @@ struct sr_model;                /* opaque: transformer of any family */
 struct sr_model_input {
     const float *x;             /* [C, F, H, W] noisy latents */
     size_t F;                   /* latent frames in this chunk; H and W are fixed at open */
-    const float *prior;         /* [C, F, H, W] for models with a second input (pocket: the latent before), or NULL */
+    const float *prior;         /* [prior, F, H, W] for models with a second input (pocket: the latent before), or NULL:
+                                   zeros, as the first frame of a stream has it */
     const float *t;             /* [F] timestep of each frame, 0..1000; all equal unless per_token_time */
     int64_t first_frame;        /* position of this chunk in the stream, for models that stream */
 };
@@ -56,7 +58,8 @@ sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, c
 /* out [C, F, H, W] = the network's output (velocity, or what the family's sampler wants). */
 sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
                              sora_error *err);
-/* The same pass, whose keys and values enter the cache; the output is not computed. */
+/* The same pass, whose keys and values enter the cache; the output is not computed.  Each prompt has a cache of its own:
+   with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is empty. */
 sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, sora_error *err);
 /* Forget cached keys and values: the next chunk begins a stream. */
 void sr_model_reset(struct sr_model *m);
