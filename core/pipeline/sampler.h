@@ -24,7 +24,8 @@ struct sr_schedule {
 /* How the sigmas lie before the shift. */
 enum sr_grid {
     SR_GRID_DIFFUSERS,                  /* what the scheduler of that kind in diffusers does */
-    SR_GRID_WAN                         /* the original Wan code: 0.999 .. 0 in even steps, shifted once */
+    SR_GRID_WAN,                        /* the original Wan code: 0.999 .. 0 in even steps, shifted once */
+    SR_GRID_EVEN                        /* pocket: 1 .. 0 in even steps, shifted once */
 };
 
 /* scheduler_config.json and what the user overrides; 0 or NULL: the config's. */

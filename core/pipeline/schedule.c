@@ -32,6 +32,7 @@ static double grid_sigma(const struct sr_schedule_config *k, int n, int i)
     const double lowest = k->shift_twice ? (float)shifted(0.001, k->shift) : 0.001;
     double sigma;
 
+    if (k->grid == SR_GRID_EVEN) return shifted(spaced(1, 0, n + 1, i), k->shift);
     if (k->grid == SR_GRID_WAN) return shifted(spaced(0.999, 0, n + 1, i), k->shift);
     if (k->kind != SR_UNIPC) return shifted(spaced(1, lowest, n, i), k->shift);
     sigma = shifted(spaced(1, 0.001, n + 1, i), k->shift);
