@@ -30,8 +30,11 @@ static bool add_list(struct folders *f, const char *list, const char *tail)
     for (const char *s = list; s && *s; s += *s == ':') {
         const size_t n = strcspn(s, ":");
         if (n && f->n < MAX_FOLDERS) {
+            size_t same = 0;
             if (!(f->path[f->n] = sr_asprintf("%.*s%s", (int)SR_MIN(n, (size_t)INT16_MAX), s, tail))) return false;
-            f->n++;
+            while (strcmp(f->path[same], f->path[f->n])) same++;
+            if (same < f->n) sr_free(f->path[f->n]);    /* the XDG folders often hold the installed one */
+            else f->n++;
         }
         s += n;
     }

@@ -348,7 +348,8 @@ static sora_result read_prompt_file(sora_options *o, sora_error *err)
 /* Every string of the struct: one list for copying and freeing. */
 #define STRINGS(o)                                                                                                      \
     { &(o)->prompt, &(o)->prompt_file, &(o)->negative_prompt, &(o)->model, &(o)->sampler, &(o)->precision, &(o)->vae,   \
-      &(o)->noise_file, &(o)->text_file, &(o)->latents_file, &(o)->save_text_file, &(o)->save_latents_file }
+      &(o)->noise_file, &(o)->text_file, &(o)->latents_file, &(o)->save_text_file, &(o)->save_latents_file,     \
+      &(o)->save_frames_file }
 
 sora_result sr_options_copy(sora_options *to, const sora_options *from, sora_error *err)
 {

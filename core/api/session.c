@@ -7,6 +7,7 @@
 
 #include "api/options.h"
 #include "api/queue.h"
+#include "api/save.h"
 #include "frame/frame.h"
 #include "pipeline/pipeline.h"
 
@@ -40,6 +41,7 @@ struct sora_session {
     struct sr_text *text;                   /* in use; NULL before the first chunk */
     int64_t chunk, chunk_start, frames;     /* frames: given to the queue */
     double fraction;
+    struct sr_frames_file *save;            /* NULL: none */
 
     struct sr_text *shown;                  /* the caller's: text of the frame that was handed out last */
 };
@@ -99,6 +101,7 @@ static sora_result on_frame(void *user, const float *rgb, sora_error *err)
     if (!finite_picture(rgb, s->queue.floats))
         return sr_fail(err, SORA_ERR_INTERNAL, "frame %" PRId64 " came out of the decoder with numbers that are no colours (NaN); "
                        "try precision=f32", s->frames);
+    if (s->save && (r = sr_frames_file_add(s->save, rgb, err)) < 0) return r;
     pthread_mutex_lock(&s->lock);
     while (s->queue.count == s->queue.cap && !sr_cancelled(&s->cancel)) pthread_cond_wait(&s->room, &s->lock);
     if (sr_cancelled(&s->cancel)) {
@@ -166,6 +169,9 @@ static sora_result run(struct sora_session *s, sora_error *err)
     sora_result r;
 
     s->start_s = sr_now();
+    if (s->o.save_frames_file &&
+        (r = sr_frames_file_open(&s->save, s->o.save_frames_file, s->p->gen_w, s->p->gen_h, s->p->crop_w, s->p->crop_h, err)) < 0)
+        return r;
     on_stage(s, SORA_STAGE_LOAD, 0, 0);
     if ((r = s->p->ops->load(s->p, &sink, err)) < 0) return r;
     pthread_mutex_lock(&s->lock);
@@ -191,8 +197,9 @@ static void *work(void *arg)
 {
     struct sora_session *s = arg;
     sora_error err = { 0 };
-    const sora_result r = run(s, &err);
+    sora_result r = run(s, &err);
 
+    if (s->save && sr_frames_file_close(&s->save, &err) < 0 && r >= 0) r = err.code;
     pthread_mutex_lock(&s->lock);
     s->result = r;
     s->err = err;

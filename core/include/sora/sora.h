@@ -126,6 +126,7 @@ typedef struct sora_options {
     const char *text_file;       /* "text" [T, D]: instead of the text encoder */
     const char *latents_file;    /* "latents" [C, F, H, W]: decode these; no prompt, text or sampling */
     const char *save_text_file, *save_latents_file;
+    const char *save_frames_file;    /* "frames" [frames, height, width, 3]: RGB 0..1 as decoded, before any conversion */
     /* New fields go here; a field is never moved, retyped or given a new meaning. */
 } sora_options;
 
@@ -182,6 +183,7 @@ typedef struct sora_info {
     uint64_t memory_bytes;       /* estimated peak for these options */
     double   flop;               /* estimated work for the clip, or for one chunk when endless */
     sora_format format;
+    char     types[64];          /* of the weights in the files: "BF16, F32"; "" */
     /* New fields go here. */
 } sora_info;
 
