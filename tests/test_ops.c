@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "near.h"
-#include "tensor/ops.h"
+#include "tensor/dnnl.h"
 
 static float *random_floats(size_t n, uint64_t stream)
 {
@@ -347,6 +347,9 @@ static void check_conv(enum sr_type act, int threads, enum sr_type xt, enum sr_t
         got = floats_of(&flat);
         assert_rel_l2(got, want, ny, act == SR_BF16 || yt == SR_BF16 ? 6e-3 : 2e-6);
         free(got);
+        sr_conv_to(c, v, &mx, t->act, t->add ? &ma : NULL, &ma);       /* in place of what is added: the same bits */
+        ck_assert_msg(!c->err.code, "%s", c->err.text);
+        ck_assert(!memcmp(ta, y.data, ny * sr_type_size(yt)));
         sr_conv_close(&v);
         sr_ctx_close(&c);
     }
@@ -436,6 +439,56 @@ START_TEST(test_conv_slabs)
 }
 END_TEST
 
+/* Both factors views of one matrix [L, 3 C], the second as it stands and turned over, as attention reads them. */
+START_TEST(test_product)
+{
+    enum { M = 5, L = 37, C = 24 };
+
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        struct sr_ctx *c = ctx_of(bf16 ? SR_BF16 : SR_F32, 2);
+        const enum sr_type type = bf16 ? SR_BF16 : SR_F32;
+        const struct sr_product qk = { M, L, C, 3 * C, 1, 3 * C, type, SR_F32 }, pv = { M, C, L, L, 3 * C, 1, type, type };
+        const size_t size = sr_type_size(type);
+        float *x = random_floats(L * 3 * C, 1), *p = random_floats(M * L, 2), *got, s[M * L], want[M * L];
+        char *tx = malloc(L * 3 * C * 4), *tp = malloc(M * L * 4), *o = malloc(M * C * 4);
+        struct sr_tensor flat = { o, type, 1, M * C, M * C };
+        sora_error err = { 0 };
+
+        if (c) {
+            to_type(tx, type, x, L * 3 * C);
+            to_type(tp, type, p, M * L);
+            sr_ctx_plan(c);
+            sr_dnnl_product(c, &qk, NULL, NULL, NULL);
+            sr_dnnl_product(c, &pv, NULL, NULL, NULL);
+            ck_assert_msg(sr_ctx_commit(c, &err) == SORA_OK, "%s", err.text);
+            sr_mem_fail_after(1);
+            sr_dnnl_product(c, &qk, tx, tx + C * size, s);
+            sr_dnnl_product(c, &pv, tp, tx + 2 * C * size, o);
+            ck_assert_uint_eq(sr_mem_fail_after(0), 0);
+            ck_assert_msg(!c->err.code, "%s", c->err.text);
+            for (size_t i = 0; i < M * L; i++) {
+                want[i] = 0;
+                for (size_t k = 0; k < C; k++) want[i] += x[i / L * 3 * C + k] * x[(i % L * 3 + 1) * C + k];
+            }
+            assert_rel_l2(s, want, M * L, bf16 ? 6e-3 : 2e-6);
+            for (size_t i = 0; i < M * C; i++) {
+                want[i] = 0;
+                for (size_t k = 0; k < L; k++) want[i] += p[i / C * L + k] * x[(k * 3 + 2) * C + i % C];
+            }
+            got = floats_of(&flat);
+            assert_rel_l2(got, want, M * C, bf16 ? 6e-3 : 2e-6);
+            free(got);
+            sr_ctx_close(&c);
+        }
+        free(x);
+        free(p);
+        free(tx);
+        free(tp);
+        free(o);
+    }
+}
+END_TEST
+
 START_TEST(test_channel_norm)
 {
     struct sr_ctx *c = ctx_of(SR_F32, 2);
@@ -472,4 +525,4 @@ START_TEST(test_channel_norm)
 END_TEST
 
 RUN_TESTS("ops", test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads,
-          test_conv_f32, test_conv_bf16, test_conv_slabs, test_channel_norm)
+          test_conv_f32, test_conv_bf16, test_conv_slabs, test_product, test_channel_norm)

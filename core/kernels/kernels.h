@@ -51,6 +51,43 @@ typedef void sr_silu_fn(float *x, size_t n);
  */
 typedef void sr_channel_norm_fn(void *out, const void *in, const float *gamma, float eps, bool silu, size_t n, size_t c);
 
+/*
+ * Attention of a few queries against one block of keys.  q, k and v are packed by the functions of the same
+ * sr_attention_kernels, in a layout and a type that are theirs alone.  With s = score_scale * q k^T + bias for the n
+ * keys of the block and m = max(max, max over keys of s), each query's row becomes
+ *   o = o * exp(max - m) + exp(s - m) v    sum = sum * exp(max - m) + sum over keys of exp(s - m)    max = m
+ * so that after all blocks o / sum is the attention.  The start is o = 0, sum = 0, max = -INFINITY.  max is kept in
+ * the base-2 domain: max * log2(e).  Packed blocks, o and scores are aligned to 64 bytes.
+ */
+struct sr_attention_step {
+    size_t rows;                /* queries that are real; the others' results mean nothing */
+    const void *q;              /* [queries, D] packed */
+    const void *k, *v;          /* the block's keys and values, packed */
+    const float *key_bias;      /* [n], or NULL; -INFINITY: the key does not exist */
+    const float *rel_bias;      /* key j of query r has rel_bias[j - r]; or NULL */
+    float *o;                   /* [queries, D rounded up to width] */
+    float *max, *sum;           /* [queries] */
+    float *scores;              /* [queries, keys]: scratch */
+    size_t D, n;
+    float scale;
+};
+typedef void sr_attention_step_fn(const struct sr_attention_step *s);
+/* Pack n rows of D elements.  The caller gives rows up to a multiple of width, rows of zeros at the end if need be. */
+typedef void sr_attention_pack_fn(void *out, const void *const *rows, size_t n, size_t D);
+/* out[i] = o[i] / sum; zeros where sum is 0: every key was masked */
+typedef void sr_attention_end_fn(void *out, const float *o, float sum, size_t D);
+
+struct sr_attention_kernels {
+    size_t queries;             /* rows of one step; fewer are padded with zeros */
+    size_t keys;                /* keys of one block at most; a multiple of panel */
+    size_t width;               /* keys, and channels of v, are padded to a multiple of this */
+    size_t panel;               /* columns that lie together in a packed block; a multiple of width */
+    size_t elem;                /* bytes of a packed element */
+    sr_attention_pack_fn *pack_q, *pack_k, *pack_v;
+    sr_attention_step_fn *step;
+    sr_attention_end_fn *end;
+};
+
 struct sr_kernels {
     sr_f32_to_bf16_fn *f32_to_bf16;
     sr_bf16_to_f32_fn *bf16_to_f32;
@@ -63,7 +100,8 @@ struct sr_kernels {
     sr_mul_fn *mul[SR_ELEMS];
     sr_silu_fn *silu;
     sr_channel_norm_fn *channel_norm[SR_ELEMS];
-    /* ---- attention: attention_* entries here ---- */
+    struct sr_attention_kernels attention[SR_ELEMS];    /* by type of q, k, v; only for D a multiple of 8 */
+    struct sr_attention_kernels attention_any[SR_ELEMS];    /* plain C, any D */
 };
 
 /* The table for a CPU with these SR_CPU_* flags; 0: plain C. */

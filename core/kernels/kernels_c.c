@@ -16,5 +16,7 @@ void sr_kernels_init_c(struct sr_kernels *k)
         .mul = { sr_mul_f32_c, sr_mul_bf16_c },
         .silu = sr_silu_c,
         .channel_norm = { sr_channel_norm_f32_c, sr_channel_norm_bf16_c },
+        .attention = { sr_attention_c[SR_E_F32], sr_attention_c[SR_E_BF16] },
+        .attention_any = { sr_attention_c[SR_E_F32], sr_attention_c[SR_E_BF16] },
     };
 }

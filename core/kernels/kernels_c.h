@@ -16,6 +16,7 @@ sr_add_gated_fn sr_add_gated_f32_c, sr_add_gated_bf16_c;
 sr_mul_fn sr_mul_f32_c, sr_mul_bf16_c;
 sr_silu_fn sr_silu_c;
 sr_channel_norm_fn sr_channel_norm_f32_c, sr_channel_norm_bf16_c;
+extern const struct sr_attention_kernels sr_attention_c[SR_ELEMS];
 
 /* Element i of an array of either type; bf16 is a constant where these are inlined. */
 static inline float sr_elem_get(const void *p, size_t i, bool bf16)

@@ -175,7 +175,7 @@ static void conv_block(struct sr_ctx *c, const struct sr_conv *v, const struct s
     } else if (in.data) {
         in.data = lines(&in, from, 1).data;
     }
-    if (add) {
+    if (add && add->data != y->data) {
         const struct sr_tensor residual = lines(add, line, out.rows);
         sr_convert(c, &out, &residual);
     }
@@ -183,42 +183,66 @@ static void conv_block(struct sr_ctx *c, const struct sr_conv *v, const struct s
     sr_scratch_release(c, mark);
 }
 
-struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
-                       const struct sr_fmap *add, enum sr_type type)
+/* The size of what v makes of x. */
+static struct sr_fmap output_of(const struct sr_conv *v, const struct sr_fmap *x, enum sr_type type)
+{
+    return (struct sr_fmap){ NULL, type, x->F - v->s.kt + 1, (x->H + 2 * v->s.pad_h - v->s.kh) / v->s.stride_s + 1,
+                             (x->W + 2 * v->s.pad_w - v->s.kw) / v->s.stride_s + 1, v->s.out };
+}
+
+static bool same_map(const struct sr_fmap *a, const struct sr_fmap *b)
+{
+    return a->type == b->type && a->F == b->F && a->H == b->H && a->W == b->W && a->C == b->C;
+}
+
+void sr_conv_to(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
+                const struct sr_fmap *add, const struct sr_fmap *y)
 {
     const double start = sr_now(), reordered = c->prof.seconds[SR_REORDER];
-    struct sr_fmap y = { 0 };
+    struct sr_fmap want;
     double row;
     size_t F, R;
 
-    if (!check_input(c, v, x)) return y;
-    y = sr_fmap_scratch(c, x->F - v->s.kt + 1, (x->H + 2 * v->s.pad_h - v->s.kh) / v->s.stride_s + 1,
-                        (x->W + 2 * v->s.pad_w - v->s.kw) / v->s.stride_s + 1, v->s.out, type);
-    if (!c->err.code && add &&
-        (add->type != type || add->F != y.F || add->H != y.H || add->W != y.W || add->C != y.C))
-        sr_fail(&c->err, SORA_ERR_INTERNAL, "convolution: the map to add is of another size or type");
+    if (!check_input(c, v, x)) return;
+    want = output_of(v, x, y->type);
+    if (!same_map(y, &want) || (add && !same_map(y, add))) {
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "convolution: the map to %s is of another size or type",
+                same_map(y, &want) ? "add" : "write");
+        return;
+    }
 
     /* Whole frames where they are small, else some rows of one frame. */
-    row = row_flop(v, y.W);
-    F = (size_t)SR_CLAMP(most_flop / (row * (double)y.H), 1, (double)y.F);
-    R = (size_t)SR_CLAMP(most_flop / row, 1, (double)y.H);
-    if (F > 1) R = y.H;
-    R = SR_CEIL_DIV(y.H, SR_CEIL_DIV(y.H, R));
-    for (size_t f = 0; f < y.F && !c->err.code; f += F)
-        for (size_t r = 0; r < y.H && !c->err.code; r += R) {
-            const struct block b = { f, SR_MIN(F, y.F - f), r, SR_MIN(R, y.H - r) };
-            conv_block(c, v, x, &y, &b, act, add);
+    row = row_flop(v, y->W);
+    F = (size_t)SR_CLAMP(most_flop / (row * (double)y->H), 1, (double)y->F);
+    R = (size_t)SR_CLAMP(most_flop / row, 1, (double)y->H);
+    if (F > 1) R = y->H;
+    R = SR_CEIL_DIV(y->H, SR_CEIL_DIV(y->H, R));
+    for (size_t f = 0; f < y->F && !c->err.code; f += F)
+        for (size_t r = 0; r < y->H && !c->err.code; r += R) {
+            const struct block b = { f, SR_MIN(F, y->F - f), r, SR_MIN(R, y->H - r) };
+            conv_block(c, v, x, y, &b, act, add);
         }
     if (!sr_ctx_skip(c))
-        sr_op_done(c, SR_CONV, start + c->prof.seconds[SR_REORDER] - reordered, row * (double)y.H * (double)y.F);
+        sr_op_done(c, SR_CONV, start + c->prof.seconds[SR_REORDER] - reordered, row * (double)y->H * (double)y->F);
+}
+
+struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
+                       const struct sr_fmap *add, enum sr_type type)
+{
+    struct sr_fmap y = { 0 };
+
+    if (!check_input(c, v, x)) return y;
+    y = output_of(v, x, type);
+    y = sr_fmap_scratch(c, y.F, y.H, y.W, y.C, type);
+    sr_conv_to(c, v, x, act, add, &y);
     return y;
 }
 
 /* ---- Norm, upsampling ---- */
 
-struct sr_fmap sr_channel_norm(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu)
+void sr_channel_norm_to(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu,
+                        const struct sr_fmap *y)
 {
-    struct sr_fmap y = sr_fmap_scratch(c, x->F, x->H, x->W, x->C, x->type);
     const size_t mark = sr_scratch_mark(c), pixels = x->F * x->H * x->W, size = x->C * sr_type_size(x->type);
     struct sr_tensor *g = sr_scratch(c, 1, x->C, SR_F32);
     const double start = sr_now(), root = __builtin_sqrt((double)x->C);
@@ -226,13 +250,22 @@ struct sr_fmap sr_channel_norm(struct sr_ctx *c, const struct sr_fmap *x, const 
     enum { SOME = 64 };                                 /* pixels for one call */
 
     sr_scratch_release(c, mark);        /* nothing else takes any until the end */
-    if (sr_ctx_skip(c)) return y;
+    if (!c->err.code && !same_map(x, y))
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "channel norm: the map to write is of another size or type");
+    if (sr_ctx_skip(c)) return;
     for (size_t i = 0; i < x->C; i++) ((float *)g->data)[i] = (float)(root * (double)gamma[i]);
 #pragma omp parallel for schedule(static) num_threads(c->threads) if (pixels * x->C >= SR_OMP_MIN)
     for (size_t p = 0; p < pixels; p += SOME)
-        kernel((uint8_t *)y.data + p * size, (const uint8_t *)x->data + p * size, g->data, eps, silu,
+        kernel((uint8_t *)y->data + p * size, (const uint8_t *)x->data + p * size, g->data, eps, silu,
                SR_MIN((size_t)SOME, pixels - p), x->C);
     sr_op_done(c, SR_ELEMENTWISE, start, 8.0 * (double)pixels * (double)x->C);
+}
+
+struct sr_fmap sr_channel_norm(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu)
+{
+    const struct sr_fmap y = sr_fmap_scratch(c, x->F, x->H, x->W, x->C, x->type);
+
+    sr_channel_norm_to(c, x, gamma, eps, silu, &y);
     return y;
 }
 

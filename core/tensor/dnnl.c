@@ -190,10 +190,9 @@ done:
     return p;
 }
 
-void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, const struct sr_packed *w, const void *x, const float *bias,
-                 void *y)
+void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, dnnl_memory_t w, const void *x, const float *bias, void *y)
 {
-    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, p->src }, { DNNL_ARG_WEIGHTS, w->mem }, { DNNL_ARG_DST, p->dst },
+    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, p->src }, { DNNL_ARG_WEIGHTS, w }, { DNNL_ARG_DST, p->dst },
                                      { DNNL_ARG_SCRATCHPAD, p->scratch }, { DNNL_ARG_BIAS, p->bias } };
     const size_t mark = sr_scratch_mark(c);
     void *scratch = sr_scratch_bytes(c, p->scratch_bytes);

@@ -35,6 +35,16 @@ struct sr_matmul {
 };
 void sr_dnnl_matmul(struct sr_ctx *c, const struct sr_matmul *m, const void *x, void *y);
 
+/*
+ * y [M, N] = x [M, K] w, both factors activations, read where they lie: element (m, k) of x at x + m * xs + k, element
+ * (k, n) of w at w + k * wk + n * wn, in elements; y dense.  x and w of one type.
+ */
+struct sr_product {
+    size_t M, N, K, xs, wk, wn;
+    enum sr_type type, dst;
+};
+void sr_dnnl_product(struct sr_ctx *c, const struct sr_product *p, const void *x, const void *w, void *y);
+
 /* Weights of one convolution in each layout that its map sizes have asked for so far: mostly one. */
 struct sr_packs {
     struct sr_packed *p[4];

@@ -90,6 +90,6 @@ void sr_dnnl_matmul(struct sr_ctx *c, const struct sr_matmul *m, const void *x, 
     key.n[KEY_K] = (int64_t)m->K;
     p = sr_prim_find(c->dnnl, &key);
     if (!p && make_pd(c->dnnl, &pd, &key, m->w->md, &c->err)) p = sr_prim_make(c->dnnl, &key, &pd, &c->err);
-    if (p) sr_prim_run(c, p, m->w, x, m->bias, y);
+    if (p) sr_prim_run(c, p, m->w->mem, x, m->bias, y);
     omp_set_num_threads(c->threads);
 }

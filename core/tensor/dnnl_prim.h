@@ -31,7 +31,7 @@ dnnl_status_t sr_md_copy(md_t *md, const_md_t from);
 
 /* Everything that a primitive was built for; compared as bytes, so cleared before it is filled. */
 struct sr_prim_key {
-    enum { SR_PRIM_MATMUL, SR_PRIM_CONV } kind;
+    enum { SR_PRIM_MATMUL, SR_PRIM_CONV, SR_PRIM_PRODUCT } kind;
     int32_t type, dst, act, bias, add;
     int64_t n[14];                      /* sizes, as the kind has them */
 };
@@ -42,6 +42,7 @@ struct sr_prim {
     dnnl_primitive_t prim;
     dnnl_memory_t src, bias, dst, scratch;
     md_t weights;                       /* the layout it reads */
+    dnnl_memory_t plain;                /* instead of packed weights: the second factor of a product, data set at each call */
     size_t scratch_bytes;
 };
 
@@ -65,8 +66,7 @@ struct sr_prim *sr_prim_find(struct sr_dnnl *d, const struct sr_prim_key *key);
 struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd,
                              sora_error *err);
 /* Compute, unless c plans: takes the primitive's scratch in any case. */
-void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, const struct sr_packed *w, const void *x, const float *bias,
-                 void *y);
+void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, dnnl_memory_t w, const void *x, const float *bias, void *y);
 
 /* ---- Weights ---- */
 

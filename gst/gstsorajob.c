@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Locks.  `lock` guards the store and every flag; the engine's progress callback takes it, so nothing is called with
+ * it held.  `session_lock` guards the pointer to the session against its close, for calls of any thread; the callback
+ * never takes it.  Messages are posted with neither.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "gstsorajob.h"
+
+#define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 4)
+
+struct GstSoraJob {
+    GWeakRef        owner;
+    GstSoraSettings settings;
+    sora_info       info;
+    GstSoraJob     *previous;
+
+    GMutex lock;
+    GCond  cond;
+    gboolean go, flushing, cancelled, ended;
+    guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
+    sora_result result;                 /* SORA_OK until the work ends */
+    sora_format   format;
+    GstVideoInfo  master;
+    gboolean      keep;
+    GstSoraLimits limits;
+
+    GArray *frames;                     /* of GstSoraFrame, without gaps; [0] has index `first` */
+    gint64  first, produced;
+    int     in_chunk;                   /* frames since a chunk began */
+    sora_progress progress;
+    gboolean news;
+    gint64  told_us, loaded_us, frame_us, step_us;
+    double  step_s;
+
+    GMutex session_lock;
+    sora_session *session;              /* NULL before it is open and while it closes */
+    gchar  *prompt;                     /* set before there was a session */
+};
+
+void gst_sora_frame_clear(GstSoraFrame *f)
+{
+    gst_clear_buffer(&f->buffer);
+    g_clear_pointer(&f->text, g_ref_string_release);
+}
+
+GstSoraJob *gst_sora_job_ref(GstSoraJob *job)
+{
+    return g_atomic_rc_box_acquire(job);
+}
+
+static void job_free(gpointer data)
+{
+    GstSoraJob *job = data;
+
+    g_clear_pointer(&job->previous, gst_sora_job_unref);
+    gst_sora_settings_clear(&job->settings);
+    g_array_unref(job->frames);
+    g_free(job->prompt);
+    g_weak_ref_clear(&job->owner);
+    g_mutex_clear(&job->lock);
+    g_mutex_clear(&job->session_lock);
+    g_cond_clear(&job->cond);
+}
+
+void gst_sora_job_unref(GstSoraJob *job)
+{
+    g_atomic_rc_box_release_full(job, job_free);
+}
+
+/* ---- What the thread posts ----------------------------------------------------------------------------------- */
+
+/* Take the right to end a piece of progress: FALSE when somebody else has, so that each has one end. */
+static gboolean claim(GstSoraJob *job, guint what)
+{
+    gboolean mine;
+
+    g_mutex_lock(&job->lock);
+    mine = (job->open & what) != 0;
+    job->open &= ~what;
+    g_mutex_unlock(&job->lock);
+    return mine;
+}
+
+static void complete(GstSoraJob *job, guint what, const char *code, const char *text)
+{
+    GstElement *owner;
+
+    if (!claim(job, what)) return;
+    if (!(owner = g_weak_ref_get(&job->owner))) return;
+    gst_sora_post_progress(owner, GST_PROGRESS_TYPE_COMPLETE, code, text, 100);
+    gst_object_unref(owner);
+}
+
+static void fail(GstSoraJob *job, sora_result r, const sora_error *err)
+{
+    GstElement *owner = g_weak_ref_get(&job->owner);
+
+    if (!owner) return;
+    gst_sora_post_error(owner, r, err->text, job->settings.model);
+    if (claim(job, GST_SORA_OPEN))
+        gst_sora_post_progress(owner, GST_PROGRESS_TYPE_ERROR, "open", "The model could not be loaded", 100);
+    if (claim(job, GST_SORA_REQUEST))
+        gst_sora_post_progress(owner, GST_PROGRESS_TYPE_ERROR, "request", "No frame was generated", 100);
+    gst_object_unref(owner);
+}
+
+/* ---- The thread ---------------------------------------------------------------------------------------------- */
+
+/* From the engine's thread, which must not wait and must not be called back: leave a note for the streaming thread. */
+static void on_progress(void *user, const sora_progress *p)
+{
+    GstSoraJob *job = user;
+    const gint64 now = g_get_monotonic_time();
+
+    g_mutex_lock(&job->lock);
+    if (p->stage == SORA_STAGE_STEP) {
+        if (job->step_us) job->step_s = (double)(now - job->step_us) / G_USEC_PER_SEC;
+        job->step_us = now;
+    } else {
+        job->step_us = 0;
+    }
+    job->progress = *p;
+    job->news = TRUE;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+/* Until the run before has ended and the caps are known. */
+static sora_result wait_turn(GstSoraJob *job)
+{
+    GstSoraJob *previous = job->previous;
+    gboolean cancelled = FALSE;
+
+    job->previous = NULL;
+    while (previous && !cancelled) {
+        if (gst_sora_job_wait_end(previous, g_get_monotonic_time() + G_USEC_PER_SEC / 20))
+            g_clear_pointer(&previous, gst_sora_job_unref);
+        g_mutex_lock(&job->lock);
+        cancelled = job->cancelled;
+        g_mutex_unlock(&job->lock);
+    }
+    g_mutex_lock(&job->lock);
+    job->previous = previous;           /* still running: who waits for this job waits for that one too */
+    while (!job->go && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
+    cancelled = job->cancelled;
+    g_mutex_unlock(&job->lock);
+    return cancelled ? SORA_ERR_CANCELLED : SORA_OK;
+}
+
+static sora_result open_session(GstSoraJob *job, sora_session **s, sora_error *err)
+{
+    sora_options o;
+    sora_result r;
+    gboolean cancelled;
+    gchar *prompt;
+
+    g_mutex_lock(&job->session_lock);
+    prompt = g_steal_pointer(&job->prompt);
+    g_mutex_unlock(&job->session_lock);
+
+    gst_sora_settings_to_options(&job->settings, &o);
+    if (prompt) o.prompt = prompt, o.prompt_file = NULL;
+    o.width = GST_VIDEO_INFO_WIDTH(&job->master);
+    o.height = GST_VIDEO_INFO_HEIGHT(&job->master);
+    if (o.width == job->info.native_width && o.height == job->info.native_height) o.width = o.height = 0;
+    o.format = job->format;
+    o.progress = on_progress;
+    o.user = job;
+    r = sora_session_open(s, &o, err);
+    g_free(prompt);
+    if (r < 0) return r;
+
+    g_mutex_lock(&job->session_lock);
+    job->session = *s;
+    if (job->prompt) sora_session_set_prompt(*s, job->prompt, NULL);    /* arrived meanwhile */
+    g_clear_pointer(&job->prompt, g_free);
+    g_mutex_unlock(&job->session_lock);
+
+    g_mutex_lock(&job->lock);
+    cancelled = job->cancelled;
+    g_mutex_unlock(&job->lock);
+    return cancelled ? SORA_ERR_CANCELLED : SORA_OK;
+}
+
+static void close_session(GstSoraJob *job, sora_session *s)
+{
+    g_mutex_lock(&job->session_lock);
+    job->session = NULL;
+    g_mutex_unlock(&job->session_lock);
+    sora_session_close(&s);
+}
+
+/* Whether the store has its fill.  With the lock. */
+static gboolean is_full(const GstSoraJob *job)
+{
+    const guint64 n = job->frames->len;
+    const GstSoraLimits *l = &job->limits;
+
+    if (job->keep) return FALSE;        /* its whole size was looked at before */
+    if (l->buffers && n >= l->buffers) return TRUE;
+    if (l->bytes && n * GST_VIDEO_INFO_SIZE(&job->master) >= l->bytes) return TRUE;
+    return l->time && gst_util_uint64_scale(n, (guint64)job->info.rate_den * GST_SECOND,
+                                            (guint64)job->info.rate_num) >= l->time;
+}
+
+/* One frame from the session into the store; waits for room only between two chunks. */
+static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_error *err)
+{
+    const gsize size = GST_VIDEO_INFO_SIZE(&job->master);
+    guint8 *data = g_try_malloc(size);
+    GstSoraFrame frame = { 0 };
+    sora_frame f;
+    sora_result r;
+    gboolean cancelled;
+    guint p;
+
+    if (!data) {
+        g_snprintf(err->text, sizeof err->text, "out of memory for a frame of %" G_GSIZE_FORMAT " bytes", size);
+        return SORA_ERR_NOMEM;
+    }
+    sora_frame_init(&f);
+    for (p = 0; p < GST_VIDEO_INFO_N_PLANES(&job->master); p++) {
+        f.data[p] = data + GST_VIDEO_INFO_PLANE_OFFSET(&job->master, p);
+        f.stride[p] = GST_VIDEO_INFO_PLANE_STRIDE(&job->master, p);
+    }
+    if ((r = sora_session_next(s, &f, err)) != SORA_OK) {
+        g_free(data);
+        return r;
+    }
+    if (f.prompt_text && (!*text || strcmp(*text, f.prompt_text))) {
+        g_clear_pointer(text, g_ref_string_release);
+        *text = g_ref_string_new(f.prompt_text);
+    }
+    frame.buffer = gst_buffer_new_wrapped(data, size);
+    frame.prompt = f.prompt;
+    frame.text = *text ? g_ref_string_acquire(*text) : NULL;
+
+    g_mutex_lock(&job->lock);
+    if (f.chunk_first || job->in_chunk >= job->info.chunk) {
+        while (is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
+        job->in_chunk = 0;
+    }
+    job->in_chunk++;
+    frame.index = job->produced++;
+    g_array_append_val(job->frames, frame);
+    job->frame_us = g_get_monotonic_time();
+    cancelled = job->cancelled;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    if (frame.index == 0) complete(job, GST_SORA_REQUEST, "request", "The first frame is ready");
+    return cancelled ? SORA_ERR_CANCELLED : SORA_OK;
+}
+
+static gpointer job_thread(gpointer data)
+{
+    GstSoraJob *job = data;
+    sora_session *s = NULL;
+    sora_error err = { 0 };
+    gchar *text = NULL;
+    gboolean cancelled;
+    sora_result r;
+
+    r = wait_turn(job);
+    if (r == SORA_OK) r = open_session(job, &s, &err);
+    if (r == SORA_OK) r = sora_session_load(s, &err);
+    if (r == SORA_OK) {
+        g_mutex_lock(&job->lock);
+        job->loaded_us = g_get_monotonic_time();
+        g_mutex_unlock(&job->lock);
+        complete(job, GST_SORA_OPEN, "open", "The model is loaded");
+    }
+    while (r == SORA_OK) r = produce(job, s, &text, &err);
+
+    g_mutex_lock(&job->lock);
+    cancelled = job->cancelled;
+    g_mutex_unlock(&job->lock);
+    if (cancelled)
+        r = SORA_ERR_CANCELLED;
+    else if (r < 0)
+        fail(job, r, &err);                     /* before create() can return, whose own error says less */
+    else
+        complete(job, GST_SORA_REQUEST, "request", "There is no frame");
+    g_mutex_lock(&job->lock);
+    job->result = r;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+
+    close_session(job, s);
+    g_clear_pointer(&text, g_ref_string_release);
+    /* Cancelled while the run before still works: who waits for this one waits for both, or two models would load. */
+    while (job->previous && !gst_sora_job_wait_end(job->previous, g_get_monotonic_time() + G_USEC_PER_SEC)) { }
+    g_mutex_lock(&job->lock);
+    job->ended = TRUE;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    gst_sora_job_unref(job);
+    return NULL;
+}
+
+GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
+                             GstSoraJob *previous)
+{
+    GstSoraJob *job = g_atomic_rc_box_new0(GstSoraJob);
+    GThread *thread;
+
+    g_weak_ref_init(&job->owner, owner);
+    g_mutex_init(&job->lock);
+    g_mutex_init(&job->session_lock);
+    g_cond_init(&job->cond);
+    gst_sora_settings_copy(&job->settings, settings);
+    job->info = *info;
+    job->previous = previous ? gst_sora_job_ref(previous) : NULL;
+    job->open = GST_SORA_OPEN | GST_SORA_REQUEST;
+    job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
+    g_array_set_clear_func(job->frames, (GDestroyNotify)gst_sora_frame_clear);
+
+    if ((thread = g_thread_try_new("sora-job", job_thread, gst_sora_job_ref(job), NULL))) {
+        g_thread_unref(thread);                 /* nobody joins it: it holds what it needs */
+    } else {
+        gst_sora_job_unref(job);                /* the thread's */
+        g_clear_pointer(&job, gst_sora_job_unref);
+    }
+    return job;
+}
+
+/* ---- The other threads ----------------------------------------------------------------------------------------- */
+
+void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
+                     const GstSoraLimits *limits)
+{
+    g_mutex_lock(&job->lock);
+    job->format = format;
+    job->master = *master;
+    job->keep = keep;
+    job->limits = *limits;
+    job->go = TRUE;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+/* Frame `index` of the store, and room for more where nothing is kept.  With the lock. */
+static gboolean take(GstSoraJob *job, gint64 index, GstSoraFrame *frame)
+{
+    GstSoraFrame *f;
+
+    if (!job->keep && index > job->first && job->frames->len) {
+        const guint old = (guint)MIN(index - job->first, (gint64)job->frames->len);
+        g_array_remove_range(job->frames, 0, old);
+        job->first += old;
+        g_cond_broadcast(&job->cond);
+    }
+    if (index < job->first || index >= job->first + (gint64)job->frames->len) return FALSE;
+    f = &g_array_index(job->frames, GstSoraFrame, index - job->first);
+    *frame = *f;
+    gst_buffer_ref(frame->buffer);
+    if (frame->text) g_ref_string_acquire(frame->text);
+    return TRUE;
+}
+
+GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame)
+{
+    GstSoraWait w = GST_SORA_WAIT_TIMEOUT;
+    gboolean more = TRUE;
+
+    memset(frame, 0, sizeof *frame);
+    g_mutex_lock(&job->lock);
+    for (;;) {
+        const gint64 now = g_get_monotonic_time();
+
+        if (job->flushing) w = GST_SORA_WAIT_FLUSHING;
+        else if (job->news && now - job->told_us >= PROGRESS_INTERVAL_US) w = GST_SORA_WAIT_PROGRESS;
+        else if (take(job, index, frame)) w = GST_SORA_WAIT_FRAME;
+        else if (job->result == SORA_EOS || job->cancelled) w = GST_SORA_WAIT_EOS;
+        else if (job->result < 0) w = GST_SORA_WAIT_ERROR;
+        if (w != GST_SORA_WAIT_TIMEOUT || !more) break;
+        if (deadline < 0) g_cond_wait(&job->cond, &job->lock);
+        else more = g_cond_wait_until(&job->cond, &job->lock, deadline);
+    }
+    if (w == GST_SORA_WAIT_PROGRESS) {
+        job->told_us = g_get_monotonic_time();
+        job->news = FALSE;
+    }
+    g_mutex_unlock(&job->lock);
+    return w;
+}
+
+void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing)
+{
+    g_mutex_lock(&job->lock);
+    job->flushing = flushing;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+guint gst_sora_job_cancel(GstSoraJob *job)
+{
+    guint open;
+
+    g_mutex_lock(&job->lock);
+    open = job->open;
+    job->open = 0;
+    if (job->result == SORA_OK) job->cancelled = TRUE;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    g_mutex_lock(&job->session_lock);
+    if (job->session) sora_session_cancel(job->session);
+    g_mutex_unlock(&job->session_lock);
+    return open;
+}
+
+gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline)
+{
+    gboolean ended;
+
+    g_mutex_lock(&job->lock);
+    while (!job->ended && g_cond_wait_until(&job->cond, &job->lock, deadline)) { }
+    ended = job->ended;
+    g_mutex_unlock(&job->lock);
+    return ended;
+}
+
+sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err)
+{
+    sora_result r = SORA_OK;
+
+    g_mutex_lock(&job->session_lock);
+    if (job->session) {
+        r = sora_session_set_prompt(job->session, prompt, err);
+    } else {
+        g_free(job->prompt);
+        job->prompt = g_strdup(prompt);
+    }
+    g_mutex_unlock(&job->session_lock);
+    return r;
+}
+
+void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats)
+{
+    g_mutex_lock(&job->lock);
+    memset(stats, 0, sizeof *stats);
+    stats->generated = job->produced;
+    stats->level = job->frames->len;
+    stats->step_s = job->step_s;
+    if (job->produced && job->frame_us > job->loaded_us)
+        stats->frames_per_s = (double)job->produced * G_USEC_PER_SEC / (double)(job->frame_us - job->loaded_us);
+    stats->progress = job->progress;
+    stats->loaded = job->loaded_us != 0;
+    stats->ended = job->ended;
+    stats->cancelled = job->cancelled;
+    stats->result = job->result;
+    g_mutex_unlock(&job->lock);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One run of the element: a thread that opens a session and moves its frames into a store, from where the streaming
+ * thread takes them.  The thread owns a reference to the job, and of the element only a weak one: nothing waits for
+ * it but gst_sora_job_wait_end(), and that with a limit.
+ */
+#ifndef GST_SORA_JOB_H
+#define GST_SORA_JOB_H
+
+#include "gstsora.h"
+#include "gstsoraoptions.h"
+
+typedef struct GstSoraJob GstSoraJob;
+
+typedef struct GstSoraLimits {
+    guint   buffers;            /* 0: no limit, here and below */
+    guint64 bytes;
+    guint64 time;               /* nanoseconds */
+} GstSoraLimits;
+
+typedef struct GstSoraFrame {
+    GstBuffer *buffer;          /* in the master's format, read only */
+    gint64     index;           /* of the content, from 0 */
+    gint64     prompt;          /* how many prompt changes it has seen */
+    gchar     *text;            /* GRefString: the prompt it shows; NULL: not told */
+} GstSoraFrame;
+
+void gst_sora_frame_clear(GstSoraFrame *f);
+
+typedef struct GstSoraStats {
+    gint64 generated;           /* frames */
+    guint  level;               /* frames that wait */
+    double step_s;              /* the last step */
+    double frames_per_s;        /* since the model was loaded */
+    sora_progress progress;
+    gboolean loaded, ended, cancelled;
+    sora_result result;         /* when ended */
+} GstSoraStats;
+
+typedef enum {
+    GST_SORA_WAIT_FRAME, GST_SORA_WAIT_TIMEOUT, GST_SORA_WAIT_PROGRESS, GST_SORA_WAIT_FLUSHING, GST_SORA_WAIT_EOS,
+    GST_SORA_WAIT_ERROR
+} GstSoraWait;
+
+/*
+ * Start the thread.  It does nothing until gst_sora_job_go().
+ *
+ * settings   copied.
+ * previous   a run that may not have ended; its end is waited for before anything is loaded.  May be NULL.
+ * NULL when no thread can be had.
+ */
+GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
+                             GstSoraJob *previous);
+GstSoraJob *gst_sora_job_ref(GstSoraJob *job);
+void        gst_sora_job_unref(GstSoraJob *job);
+
+/* The caps are known: work.  keep: hold every frame until the job goes, which is what makes seeking possible. */
+void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
+                     const GstSoraLimits *limits);
+
+/*
+ * Wait for frame `index`.
+ *
+ * deadline   of g_get_monotonic_time(); -1: none.
+ * frame      on GST_SORA_WAIT_FRAME a frame to clear.
+ * GST_SORA_WAIT_PROGRESS, at most four times a second, tells that there is news to post.  One thread at a time.
+ */
+GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame);
+void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing);
+
+/* GST_SORA_OPEN and GST_SORA_REQUEST: progress that has begun and not ended.  The caller posts its end. */
+enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
+guint gst_sora_job_cancel(GstSoraJob *job);
+gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline);       /* FALSE: it still runs */
+
+sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err);
+void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sorasrc: the element.  gstsorasrc.c has its properties, states and queries, gstsoraflow.c its stream. */
+#ifndef GST_SORA_SRC_H
+#define GST_SORA_SRC_H
+
+#include <gst/base/gstpushsrc.h>
+
+#include "gstsora.h"
+#include "gstsorajob.h"
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_SORA_SRC (gst_sora_src_get_type())
+G_DECLARE_FINAL_TYPE(GstSoraSrc, gst_sora_src, GST, SORA_SRC, GstPushSrc)
+GST_ELEMENT_REGISTER_DECLARE(sorasrc)
+
+/* Where the stream is.  Of the streaming thread, but for what the queries read: that changes under the object lock. */
+typedef struct GstSoraFlow {
+    GstVideoInfo out;           /* as negotiated; format unknown before */
+    GstVideoInfo master;        /* what the session writes, ... */
+    sora_format format;         /* ... and the library's name of it */
+    GstVideoConverter *convert; /* NULL: frames go out as they are */
+
+    GstClockTime origin;        /* time of output frame 0 at the negotiated rate */
+    gint64 n;                   /* output frame that comes next */
+    gboolean reverse;
+    gboolean seeked;            /* `position` waits to become n, for which the rate must be known */
+    GstClockTime position;
+
+    GstClockTime shown_origin;  /* live: content already shown before frame 0, ... */
+    gint64 shown;               /* ... and output frames with content since */
+    GstBuffer *last;            /* live: what went out last, to hold; in the caps of `out` */
+    GstBuffer *last_master;     /* the same before conversion */
+    gboolean holding;
+
+    gint64 prompt;              /* number of the prompt on show, -1: none yet */
+    gint64 pushed, duplicated;
+    gboolean warned;            /* of being slower than real time */
+    GstClockID clock_id;        /* under the object lock, as `flushing` */
+    gboolean flushing;
+} GstSoraFlow;
+
+struct _GstSoraSrc {
+    GstPushSrc parent;
+
+    /* Under the object lock. */
+    GstSoraSettings settings;
+    GstSoraLimits   limits;
+    guint64         cache_size;
+    gboolean        post_messages;
+    GstSoraJob     *job;        /* from start to stop */
+    sora_info       info;       /* of the job; rate_num 0: none yet */
+    gint64          seed;       /* of the last job */
+    gboolean        keep;       /* the clip stays in memory: seekable */
+
+    GstSoraSettings run;        /* what the job was made of */
+    GstSoraJob     *late;       /* one that did not end in time at stop() */
+    GstSoraFlow     flow;
+};
+
+/* gstsorasrc.c */
+gboolean    gst_sora_src_renew_job(GstSoraSrc *self);       /* as before, from frame 0 */
+GstSoraJob *gst_sora_src_ref_job(GstSoraSrc *self);
+void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
+GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
+
+/* gstsoraflow.c */
+void gst_sora_flow_class_init(GstBaseSrcClass *base, GstPushSrcClass *push);
+void gst_sora_flow_reset(GstSoraSrc *self);
+
+G_END_DECLS
+
+#endif
