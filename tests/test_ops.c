@@ -447,7 +447,8 @@ START_TEST(test_product)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         struct sr_ctx *c = ctx_of(bf16 ? SR_BF16 : SR_F32, 2);
         const enum sr_type type = bf16 ? SR_BF16 : SR_F32;
-        const struct sr_product qk = { M, L, C, 3 * C, 1, 3 * C, type, SR_F32 }, pv = { M, C, L, L, 3 * C, 1, type, type };
+        const struct sr_product qk = { M, L, C, 3 * C, 1, 3 * C, type, SR_F32 };
+        const struct sr_product pv = { M, C, L, L, 3 * C, 1, type, type };
         const size_t size = sr_type_size(type);
         float *x = random_floats(L * 3 * C, 1), *p = random_floats(M * L, 2), *got, s[M * L], want[M * L];
         char *tx = malloc(L * 3 * C * 4), *tp = malloc(M * L * 4), *o = malloc(M * C * 4);

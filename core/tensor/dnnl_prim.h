@@ -42,7 +42,7 @@ struct sr_prim {
     dnnl_primitive_t prim;
     dnnl_memory_t src, bias, dst, scratch;
     md_t weights;                       /* the layout it reads */
-    dnnl_memory_t plain;                /* instead of packed weights: the second factor of a product, data set at each call */
+    dnnl_memory_t plain;                /* instead of packed weights: the second factor of a product */
     size_t scratch_bytes;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decoders: latent frames in, pictures out, frame by frame; what lies between two calls is state, so that a stream may be
-   cut into chunks anywhere and memory does not grow with its length. */
+/* Decoders: latent frames in, pictures out, frame by frame; what lies between two calls is state, so that a stream may
+   be cut into chunks anywhere and memory does not grow with its length. */
 #ifndef SR_VAE_H
 #define SR_VAE_H
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * y = conv3x3(z), the border values of z repeated outside, C -> frames * 3 * side * side channels in the order (frame,
+ * RGB, row, column), then a pixel shuffle; -1..1.  No state: each latent frame is `frames` pictures, of which the first
+ * latent of a clip shows the last only.
+ */
+#include <stdio.h>
+
+#include "vae/block_vae.h"
+#include "vae/decoder.h"
+
+struct block_vae {
+    struct sr_vae vae;
+    struct sr_block_shape shape;
+    struct sr_linear *layer;            /* [frames * 3 * side * side, 9 C] */
+};
+
+/* The string items of list `key` must be these n. */
+static sora_result want_strings(const struct sr_config *c, const char *key, const char *const *want, size_t n,
+                                const char *path, sora_error *err)
+{
+    char text[32] = "";
+    sora_result r;
+
+    for (size_t i = 0; i < n; i++) {
+        if ((r = sr_config_string_at(c, key, i, text, sizeof text, err)) < 0) return r;
+        if (strcmp(text, want[i]))
+            return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: item %zu of \"%s\" is \"%s\"; only \"%s\" is built in", path,
+                           i, key, text, want[i]);
+    }
+    return SORA_OK;
+}
+
+sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_config *c, const char *path,
+                                  sora_error *err)
+{
+    static const char *const order[] = { "frame", "rgb", "y", "x" };
+    int64_t channels = 0, kernel = 3, frames = 4, dropped = 3, side = 16, refine = 0;
+    double scale = 1, range[2] = { -1, 1 };
+    char padding[32] = "replicate";
+    size_t n = 2;
+    sora_result r;
+
+    if ((r = sr_config_int(c, "latent_channels", 1, 1024, &channels, err)) < 0) return r;
+    if ((r = sr_config_int(c, "kernel_size", 1, 9, &kernel, err)) < 0) return r;
+    if ((r = sr_config_int(c, "frames_per_latent", 1, 16, &frames, err)) < 0) return r;
+    if ((r = sr_config_int(c, "first_frames_dropped", 0, 16, &dropped, err)) < 0) return r;
+    if ((r = sr_config_int(c, "pixel_shuffle", 1, 64, &side, err)) < 0) return r;
+    if ((r = sr_config_int(c, "refine_blocks", 0, 64, &refine, err)) < 0) return r;
+    if ((r = sr_config_float(c, "scaling_factor", 1e-6, 1e6, &scale, err)) < 0) return r;
+    if ((r = sr_config_floats(c, "output_range", range, 2, &n, err)) < 0) return r;
+    if ((r = sr_config_string(c, "padding_mode", padding, sizeof padding, err)) < 0) return r;
+    if (sr_config_has(c, "channel_order") &&
+        (r = want_strings(c, "channel_order", order, SR_COUNT(order), path, err)) < 0)
+        return r;
+    if (!channels) return sr_fail(err, SORA_ERR_MODEL, "%s: no \"latent_channels\"", path);
+    if (kernel != 3 || strcmp(padding, "replicate"))
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"kernel_size\" is %lld and \"padding_mode\" is \"%s\"; built "
+                       "in are 3 and \"replicate\"", path, (long long)kernel, padding);
+    if (dropped != frames - 1)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"first_frames_dropped\" is %lld of %lld; built in is all but "
+                       "one", path, (long long)dropped, (long long)frames);
+    if (refine)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"refine_blocks\" is %lld; refining layers are not built in",
+                       path, (long long)refine);
+    if (n != 2 || range[0] != -1 || range[1] != 1)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"output_range\" is not [-1, 1], which is built in", path);
+    *s = (struct sr_block_shape){ (size_t)channels, (size_t)frames, (size_t)side, (float)(1 / scale) };
+    return SORA_OK;
+}
+
+static size_t outputs(const struct sr_block_shape *s)
+{
+    return s->frames * 3 * s->side * s->side;
+}
+
+void sr_block_info(const struct sr_block_shape *s, struct sr_vae_info *info)
+{
+    memset(info, 0, sizeof *info);
+    snprintf(info->kind, sizeof info->kind, "block");
+    info->channels = (int)s->channels;
+    info->scale_s = (int)s->side;
+    info->scale_t = (int)s->frames;
+    info->parameters = (uint64_t)outputs(s) * (9 * s->channels + 1);
+    info->flop_per_frame = 18.0 * (double)(outputs(s) * s->channels);
+}
+
+static void block_close(struct sr_vae *vae)
+{
+    sr_linear_close(&((struct block_vae *)vae)->layer);
+}
+
+static void block_reset(struct sr_vae *vae)
+{
+}
+
+/* z [C, H, W] -> x [H * W, 9 C]: the 3 x 3 neighbours of each position, or the nearest inside; as weights lie. */
+static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, struct sr_tensor *x)
+{
+    const size_t H = v->vae.H, W = v->vae.W, C = v->shape.channels;
+
+    if (sr_ctx_skip(c)) return;
+    for (size_t i = 0; i < H * W; i++) {
+        float *row = (float *)x->data + i * x->stride;
+        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
+        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
+        for (size_t ch = 0; ch < C; ch++)
+            for (size_t k = 0; k < 9; k++) *row++ = z[(ch * H + ys[k / 3]) * W + xs[k % 3]] * v->shape.scale;
+    }
+}
+
+static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, float *rgb, bool first)
+{
+    const struct block_vae *v = (const struct block_vae *)vae;
+    const struct sr_block_shape *s = &v->shape;
+    const struct sr_picture p = { .patch = s->side, .scale = 0.5f, .shift = 0.5f };
+    const size_t mark = sr_scratch_mark(c), values = 3 * s->side * s->side;
+    struct sr_tensor *x = sr_scratch(c, vae->H * vae->W, 9 * s->channels, SR_F32), *y;
+    struct sr_fmap m;
+
+    gather(c, v, z, x);
+    y = sr_linear(c, v->layer, x, SR_ACT_NONE, SR_F32);         /* [H W, frames * 3 * side * side] */
+    m = (struct sr_fmap){ y->data, SR_F32, 1, vae->H, vae->W, y->cols };
+    for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
+        sr_write_picture(c, &m, f * values, &p, rgb);
+        if (rgb) rgb += vae->H * vae->W * values;
+    }
+    sr_scratch_release(c, mark);
+}
+
+static const struct sr_decoder block_decoder = { block_decode, block_reset, block_close };
+
+void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_block_shape *s, size_t H, size_t W)
+{
+    struct block_vae *v = sr_zalloc(sizeof *v);
+    const size_t n = outputs(s);
+    struct sr_param w, b;
+
+    *out = (struct sr_vae *)v;
+    if (!v) {
+        l->result = sr_fail_nomem(l->err, sizeof *v, "video decoder");
+        return;
+    }
+    v->vae.decoder = &block_decoder;
+    v->shape = *s;
+    l->result = sr_weights_get(l->w, &w, l->err, 4, (size_t[]){ n, s->channels, 3, 3 }, "conv_in.weight");
+    if (l->result >= 0) l->result = sr_weights_get(l->w, &b, l->err, 1, &n, "conv_in.bias");
+    if (l->result < 0) return;
+    /* f32 whatever the context computes in: it is little work, and bf16 would show in smooth skies */
+    l->result = sr_linear_open(l->c, &v->layer, &w, &b, &n, 1, 9 * s->channels, true, l->err);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The two ends of every decoder: latents as a feature map, features as a picture. */
+#include "vae/decoder.h"
+
+static void put(void *row, enum sr_type type, size_t i, float x)
+{
+    if (type == SR_BF16) ((uint16_t *)row)[i] = sr_f32_to_bf16(x);
+    else ((float *)row)[i] = x;
+}
+
+struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t H, size_t W, const float *mul,
+                              const float *add)
+{
+    const struct sr_fmap m = sr_fmap_scratch(c, 1, H, W, C, c->act);
+
+    if (sr_ctx_skip(c)) return m;
+    for (size_t i = 0; i < H * W; i++) {
+        void *row = (uint8_t *)m.data + i * C * sr_type_size(m.type);
+        for (size_t ch = 0; ch < C; ch++) {
+            const float x = z[ch * H * W + i];
+            put(row, m.type, ch, mul ? x * mul[ch] + add[ch] : x);
+        }
+    }
+    return m;
+}
+
+void sr_write_picture(struct sr_ctx *c, const struct sr_fmap *x, size_t from, const struct sr_picture *p, float *rgb)
+{
+    const size_t n = p->patch, height = x->H * n, width = x->W * n;
+    const float *src = x->data;
+    int bad = 0;
+
+    if (!c->err.code && (x->type != SR_F32 || from + 3 * n * n > x->C))
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "picture: %zu channels of %s for patches of %zux%zu", x->C,
+                sr_type_name(x->type), n, n);
+    if (sr_ctx_skip(c)) return;
+#pragma omp parallel for schedule(static) num_threads(c->threads) reduction(| : bad)
+    for (size_t y = 0; y < height; y++) {
+        const float *row = src + (y / n) * x->W * x->C + from;
+        for (size_t colour = 0; colour < 3; colour++) {
+            float *out = rgb + (colour * height + y) * width;
+            for (size_t i = 0; i < n; i++) {        /* columns i, i + n, i + 2 n ... are one channel */
+                const size_t ch = p->column_first ? (colour * n + i) * n + y % n : (colour * n + y % n) * n + i;
+                for (size_t col = 0; col < x->W; col++) {
+                    const float v = row[col * x->C + ch] * p->scale + p->shift;
+                    bad |= v != v;
+                    out[col * n + i] = SR_CLAMP(v, 0.0f, 1.0f);
+                }
+            }
+        }
+    }
+    if (bad)
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "the video decoder gave values that are not numbers; the latents or the "
+                "decoder's weights are damaged");
+}
