@@ -86,7 +86,8 @@ wrong "unknown option" nosuch "sora=prompt=a:$T:nosuch=1"
 wrong "no such model" /nonexistent "sora=prompt=a:model=/nonexistent"
 wrong "missing prompt file" none.txt "sora=prompt_file=none.txt:$T"
 wrong "a model that fails to load" load "sora=prompt=a:model=test/fail=load"
-wrong "a model that fails to decode" decode "sora=prompt=a:model=test/fail=decode"
+# ffmpeg 5.1 takes a failing device for the end of its input and exits with 0: the line is all there is to see
+has "a model that fails to decode" decode "$(lavfi "sora=prompt=a:model=test/fail=decode" -f null -)"
 printf "it's: [x], y\n" >p.txt
 has "prompt from a file" "lavfi.sora.prompt=it's: [x], y" "$(lavfi "sora=prompt_file=p.txt:$T:d=0.1,metadata=print:file=-" -f null -)"
 
@@ -106,7 +107,3 @@ start=$(date +%s%N)
 lavfi "sora=prompt=a:model=test/step-delay=2000:d=10" -frames:v 1 -f null - >/dev/null &
 sleep 1; kill -KILL $! 2>/dev/null; wait $! 2>/dev/null
 is "an early end does not wait for the chunk in work" 1 "$([ $((($(date +%s%N) - start) / 1000000)) -lt 4000 ] && echo 1)"
-
-if command -v valgrind >/dev/null; then
-    :
-fi
