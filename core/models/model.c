@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which family a file is of, and the checks that all families share. */
+#include "models/family.h"
+
+struct sr_model {
+    const struct sr_model_family *family;
+    void *m;
+    struct sr_model_info info;
+    size_t F;
+    int prompts;
+    bool caches;
+    unsigned have_text;         /* bit i: prompt i is set */
+};
+
+static const struct sr_model_family *const families[] = { &sr_wan_model };
+
+static const struct sr_model_family *family_of(const char *path, sora_error *err)
+{
+    for (size_t i = 0; i < SR_COUNT(families); i++)
+        if (families[i]->knows(path)) return families[i];
+    sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no transformer that is known here; wanted: a folder with transformer/config.json "
+            "of a Wan, or a Wan's single file", path);
+    return NULL;
+}
+
+static const struct sr_model_family *family_of_shape(const char *name, sora_error *err)
+{
+    const struct sr_shape *shape = sr_shape_find(name, err);
+
+    for (size_t i = 0; shape && i < SR_COUNT(families); i++)
+        if (!strcmp(families[i]->name, shape->family)) return families[i];
+    return NULL;
+}
+
+/* What went wrong in the operations of a pass. */
+static sora_result outcome(const struct sr_ctx *c, sora_error *err)
+{
+    return c->err.code ? sr_fail(err, c->err.code, "%s", c->err.text) : SORA_OK;
+}
+
+sora_result sr_model_probe(struct sr_model_info *info, const char *path, sora_error *err)
+{
+    const struct sr_model_family *f = family_of(path, err);
+
+    memset(info, 0, sizeof *info);
+    return f ? f->probe(info, path, err) : SORA_ERR_UNSUPPORTED;
+}
+
+sora_result sr_model_open(struct sr_ctx *c, struct sr_model **out, const struct sr_model_setup *s, sora_error *err)
+{
+    struct sr_model *m = sr_zalloc(sizeof *m);
+    sora_result r;
+
+    *out = NULL;
+    if (!m) return sr_fail_nomem(err, sizeof *m, "the transformer");
+    m->F = s->F;
+    m->prompts = s->prompts;
+    m->caches = s->window + s->sink > 0;
+    m->family = s->shape ? family_of_shape(s->shape, err) : family_of(s->path, err);
+    if (m->family) r = m->family->open(c, &m->m, &m->info, s, err);
+    else r = s->shape ? SORA_ERR_NOT_FOUND : SORA_ERR_UNSUPPORTED;
+    if (r == SORA_OK) *out = m;
+    else sr_free(m);
+    return r;
+}
+
+void sr_model_close(struct sr_model **m)
+{
+    if (!*m) return;
+    (*m)->family->close(&(*m)->m);
+    sr_free(*m);
+    *m = NULL;
+}
+
+const struct sr_model_info *sr_model_get_info(const struct sr_model *m)
+{
+    return &m->info;
+}
+
+sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, const float *text, size_t real, sora_error *err)
+{
+    sora_result r;
+
+    if (which < 0 || which >= m->prompts || real > m->info.text_len)
+        return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d with %zu rows of text; there is room for %d with %zu", which, real,
+                       m->prompts, m->info.text_len);
+    m->family->set_text(c, m->m, which, text, real);
+    if ((r = outcome(c, err)) < 0) return r;
+    m->have_text |= 1u << which;
+    return SORA_OK;
+}
+
+static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
+                        sora_error *err)
+{
+    if (which < 0 || which >= m->prompts || !(m->have_text >> which & 1))
+        return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d has no text", which);
+    if (in->F < 1 || in->F > m->F)
+        return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, m->F);
+    m->family->forward(c, m->m, which, in, out);
+    return outcome(c, err);
+}
+
+sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
+                             sora_error *err)
+{
+    return pass(c, m, which, in, out, err);
+}
+
+sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, sora_error *err)
+{
+    if (!m->caches) return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
+    return pass(c, m, which, in, NULL, err);
+}
+
+void sr_model_reset(struct sr_model *m)
+{
+    m->family->reset(m->m);
+}
+
+double sr_model_flop(const struct sr_model *m)
+{
+    return m->family->flop(m->m);
+}
