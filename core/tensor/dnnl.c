@@ -72,11 +72,15 @@ sora_result sr_dnnl_open(struct sr_dnnl **out, sora_error *err)
 static void prim_close(struct sr_prim **p)
 {
     if (!*p) return;
+    for (int i = 0; i < (*p)->lanes; i++) {
+        const struct sr_prim_args *a = &(*p)->args[i];
+        if (a->src) dnnl_memory_destroy(a->src);
+        if (a->bias) dnnl_memory_destroy(a->bias);
+        if (a->dst) dnnl_memory_destroy(a->dst);
+        if (a->scratch) dnnl_memory_destroy(a->scratch);
+    }
     if ((*p)->prim) dnnl_primitive_destroy((*p)->prim);
-    if ((*p)->src) dnnl_memory_destroy((*p)->src);
-    if ((*p)->bias) dnnl_memory_destroy((*p)->bias);
-    if ((*p)->dst) dnnl_memory_destroy((*p)->dst);
-    if ((*p)->scratch) dnnl_memory_destroy((*p)->scratch);
+    if ((*p)->plain) dnnl_memory_destroy((*p)->plain);
     sr_md_free(&(*p)->weights);
     sr_free(*p);
     *p = NULL;
@@ -154,7 +158,7 @@ static void prim_keep(struct sr_dnnl *d, struct sr_prim *p)
     d->prims[at] = p;
 }
 
-/* A memory object for an argument of pd; its data is set at each call. */
+/* A memory object for an argument of pd. */
 static bool make_memory(struct sr_dnnl *d, dnnl_memory_t *mem, const_dnnl_primitive_desc_t pd, dnnl_query_t what,
                         int index, sora_error *err)
 {
@@ -162,10 +166,10 @@ static bool make_memory(struct sr_dnnl *d, dnnl_memory_t *mem, const_dnnl_primit
                                           DNNL_MEMORY_NONE), "memory");
 }
 
-struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd,
+struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd, int lanes,
                              sora_error *err)
 {
-    struct sr_prim *p = sr_zalloc(sizeof *p);
+    struct sr_prim *p = sr_zalloc(sizeof *p + (size_t)lanes * sizeof *p->args);
     bool good = p != NULL;
 
     if (!p) {
@@ -173,13 +177,17 @@ struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, d
         goto done;
     }
     p->key = *key;
+    p->lanes = lanes;
     p->scratch_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(*pd, dnnl_query_scratchpad_md, 0));
     good = sr_did(err, sr_md_copy(&p->weights, dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)), "weights") &&
-           sr_did(err, dnnl_primitive_create(&p->prim, *pd), "primitive") &&
-           make_memory(d, &p->src, *pd, dnnl_query_src_md, 0, err) &&
-           make_memory(d, &p->dst, *pd, dnnl_query_dst_md, 0, err) &&
-           (!key->bias || make_memory(d, &p->bias, *pd, dnnl_query_weights_md, 1, err)) &&
-           make_memory(d, &p->scratch, *pd, dnnl_query_scratchpad_md, 0, err);
+           sr_did(err, dnnl_primitive_create(&p->prim, *pd), "primitive");
+    for (int i = 0; i < lanes && good; i++) {
+        struct sr_prim_args *a = &p->args[i];
+        good = make_memory(d, &a->src, *pd, dnnl_query_src_md, 0, err) &&
+               make_memory(d, &a->dst, *pd, dnnl_query_dst_md, 0, err) &&
+               (!key->bias || make_memory(d, &a->bias, *pd, dnnl_query_weights_md, 1, err)) &&
+               make_memory(d, &a->scratch, *pd, dnnl_query_scratchpad_md, 0, err);
+    }
 done:
     dnnl_primitive_desc_destroy(*pd);
     *pd = NULL;
@@ -190,17 +198,25 @@ done:
     return p;
 }
 
+dnnl_status_t sr_prim_call(const struct sr_dnnl *d, const struct sr_prim *p, int lane, dnnl_memory_t weights,
+                           const void *x, const float *bias, void *y, void *scratch)
+{
+    const struct sr_prim_args *a = &p->args[lane];
+    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, a->src }, { DNNL_ARG_WEIGHTS, weights }, { DNNL_ARG_DST, a->dst },
+                                     { DNNL_ARG_SCRATCHPAD, a->scratch }, { DNNL_ARG_BIAS, a->bias } };
+    dnnl_status_t s = dnnl_memory_set_data_handle(a->src, (void *)x);
+
+    if (s == dnnl_success) s = dnnl_memory_set_data_handle(a->dst, y);
+    if (s == dnnl_success) s = dnnl_memory_set_data_handle(a->scratch, scratch);
+    if (s == dnnl_success && a->bias) s = dnnl_memory_set_data_handle(a->bias, (void *)bias);
+    return s == dnnl_success ? dnnl_primitive_execute(p->prim, d->stream, a->bias ? 5 : 4, args) : s;
+}
+
 void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, dnnl_memory_t w, const void *x, const float *bias, void *y)
 {
-    const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, p->src }, { DNNL_ARG_WEIGHTS, w }, { DNNL_ARG_DST, p->dst },
-                                     { DNNL_ARG_SCRATCHPAD, p->scratch }, { DNNL_ARG_BIAS, p->bias } };
     const size_t mark = sr_scratch_mark(c);
     void *scratch = sr_scratch_bytes(c, p->scratch_bytes);
 
-    if (!sr_ctx_skip(c) && sr_did(&c->err, dnnl_memory_set_data_handle(p->src, (void *)x), "source") &&
-        sr_did(&c->err, dnnl_memory_set_data_handle(p->dst, y), "destination") &&
-        sr_did(&c->err, dnnl_memory_set_data_handle(p->scratch, scratch), "scratchpad") &&
-        (!p->bias || sr_did(&c->err, dnnl_memory_set_data_handle(p->bias, (void *)bias), "bias")))
-        sr_did(&c->err, dnnl_primitive_execute(p->prim, c->dnnl->stream, p->bias ? 5 : 4, args), "execution");
+    if (!sr_ctx_skip(c)) sr_did(&c->err, sr_prim_call(c->dnnl, p, 0, w, x, bias, y, scratch), "execution");
     sr_scratch_release(c, mark);
 }

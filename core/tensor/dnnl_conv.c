@@ -115,6 +115,6 @@ void sr_dnnl_conv(struct sr_ctx *c, const struct sr_conv_call *v, const void *x,
     omp_set_num_threads(c->threads);
     make_key(&key, v, v->w->p[0]->type);
     p = sr_prim_find(c->dnnl, &key);
-    if (!p && make_pd(c->dnnl, &pd, &key, &c->err)) p = sr_prim_make(c->dnnl, &key, &pd, &c->err);
+    if (!p && make_pd(c->dnnl, &pd, &key, &c->err)) p = sr_prim_make(c->dnnl, &key, &pd, 1, &c->err);
     if (p && (w = sr_packs_get(c, v->w, p->weights))) sr_prim_run(c, p, w->mem, x, v->bias, y);
 }

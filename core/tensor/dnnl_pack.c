@@ -69,6 +69,9 @@ done:
 void sr_packed_close(struct sr_packed **p)
 {
     if (!*p) return;
+    for (int i = 0; i < (*p)->panels; i++)
+        if ((*p)->panel[i]) dnnl_memory_destroy((*p)->panel[i]);
+    sr_free((*p)->panel);
     if ((*p)->mem) dnnl_memory_destroy((*p)->mem);
     sr_md_free(&(*p)->md);
     sr_free((*p)->data);
@@ -79,6 +82,13 @@ void sr_packed_close(struct sr_packed **p)
 size_t sr_packed_bytes(const struct sr_packed *p)
 {
     return p ? p->bytes : 0;
+}
+
+void sr_rows_shifted(void *user, void *out, size_t from, size_t n)
+{
+    const struct sr_rows_from *s = user;
+
+    s->rows(s->user, out, s->from + from, n);
 }
 
 sora_result sr_packed_fill(struct sr_dnnl *d, struct sr_packed *p, int n, const dnnl_dims_t dims,

@@ -32,18 +32,24 @@ dnnl_status_t sr_md_copy(md_t *md, const_md_t from);
 /* Everything that a primitive was built for; compared as bytes, so cleared before it is filled. */
 struct sr_prim_key {
     enum { SR_PRIM_MATMUL, SR_PRIM_CONV, SR_PRIM_PRODUCT } kind;
-    int32_t type, dst, act, bias, add;
+    int32_t type, dst, act, bias, add, pad;
     int64_t n[14];                      /* sizes, as the kind has them */
+};
+
+/* The arguments of one call; their data is set at each. */
+struct sr_prim_args {
+    dnnl_memory_t src, bias, dst, scratch;
 };
 
 struct sr_prim {
     struct sr_prim_key key;
     uint64_t used;                      /* count of the last use: the longest unused makes room */
     dnnl_primitive_t prim;
-    dnnl_memory_t src, bias, dst, scratch;
     md_t weights;                       /* the layout it reads */
     dnnl_memory_t plain;                /* instead of packed weights: the second factor of a product */
     size_t scratch_bytes;
+    int lanes;                          /* how many threads may call it at a time */
+    struct sr_prim_args args[];
 };
 
 struct sr_dnnl {
@@ -62,11 +68,14 @@ bool sr_make_attr(dnnl_primitive_attr_t *attr, bool add, enum sr_act act, sora_e
 
 /* The cached primitive of this key, marked as used, or NULL. */
 struct sr_prim *sr_prim_find(struct sr_dnnl *d, const struct sr_prim_key *key);
-/* Build one from pd (given away) and keep it; NULL with err set. */
-struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd,
+/* Build one from pd (given away) for so many threads at a time, and keep it; NULL with err set. */
+struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd, int lanes,
                              sora_error *err);
 /* Compute, unless c plans: takes the primitive's scratch in any case. */
 void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, dnnl_memory_t w, const void *x, const float *bias, void *y);
+/* The bare call of one thread, with that much scratch of its own. */
+dnnl_status_t sr_prim_call(const struct sr_dnnl *d, const struct sr_prim *p, int lane, dnnl_memory_t weights,
+                           const void *x, const float *bias, void *y, void *scratch);
 
 /* ---- Weights ---- */
 
@@ -76,10 +85,21 @@ struct sr_packed {
     void *data;
     size_t bytes;
     enum sr_type type;
+    /* Instead of md and mem where each thread multiplies on its own, see dnnl_matmul.c: */
+    int panels;
+    dnnl_memory_t *panel;               /* [K, up to PANEL columns], dense, one behind the other in data */
 };
 
 /* Room for weights of layout md. */
 sora_result sr_packed_open(struct sr_dnnl *d, struct sr_packed **p, const_md_t md, enum sr_type type, sora_error *err);
+/* Rows that begin at `from` of others: for sr_packed_fill() of a part. */
+struct sr_rows_from {
+    sr_rows_fn *rows;
+    void *user;
+    size_t from;
+};
+sr_rows_fn sr_rows_shifted;
+
 /* Fill it from a plain array of these sizes and strides, given some rows at a time along `axis`, its slowest. */
 sora_result sr_packed_fill(struct sr_dnnl *d, struct sr_packed *p, int n, const dnnl_dims_t dims,
                            const dnnl_dims_t strides, int axis, sr_rows_fn *rows, void *user, sora_error *err);

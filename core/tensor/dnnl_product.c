@@ -32,7 +32,7 @@ static struct sr_prim *make(struct sr_ctx *c, const struct sr_prim_key *key)
         s = dnnl_matmul_desc_init(&desc, x, w, NULL, y);
         if (s == dnnl_success) s = dnnl_primitive_desc_create(&pd, &desc, attr, d->engine, NULL);
 #endif
-        if (sr_did(err, s, "product") && (p = sr_prim_make(d, key, &pd, err))) {
+        if (sr_did(err, s, "product") && (p = sr_prim_make(d, key, &pd, 1, err))) {
             p->plain = plain;
             plain = NULL;
         }
