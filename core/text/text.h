@@ -26,14 +26,24 @@ struct sr_t5_config {
     int64_t vocab, dim, heads, head_dim, ffn, layers, buckets, max_distance;
     bool shared_bias;           /* T5: the table of layer 0 serves all; UMT5: one each */
     double eps;
+    uint64_t resident_max;      /* bytes of packed weights above which layers come and go one by one; 0: 1 GiB */
 };
 struct sr_t5;
-/* folder: text_encoder/ with config.json and weights */
+/* folder: text_encoder/ with config.json */
 sora_result sr_t5_config_read(struct sr_t5_config *k, const char *folder, sora_error *err);
+/* The same from the shapes of a file that has no config beside it. */
+sora_result sr_t5_config_guess(struct sr_t5_config *k, struct sr_weights *w, sora_error *err);
+/*
+ * w: under the names of the transformers package or Wan's own; stays the caller's and must outlive t, as rows of the
+ * token table, and above 1 GiB the layers themselves, are read from it while encoding.
+ */
 sora_result sr_t5_open(struct sr_ctx *c, struct sr_t5 **t, const struct sr_t5_config *k, struct sr_weights *w,
                        sora_error *err);
 void sr_t5_close(struct sr_t5 **t);
-/* ids [n] -> out [n, dim] f32, final norm included.  Only real tokens: pads are the caller's. */
+/*
+ * ids [n] -> out [n, dim] f32, final norm included.  Only real tokens: pads are the caller's.  Plans and commits the
+ * scratch it needs itself, so that the arena must be empty or large enough; with c->plan set it only plans.
+ */
 sora_result sr_t5_encode(struct sr_ctx *c, struct sr_t5 *t, const int32_t *ids, size_t n, float *out, sora_error *err);
 
 #endif

@@ -5,7 +5,8 @@
     tools/reference/text.py model     text.model        a small SentencePiece model with UMT5's settings
                                       text-plain.json   the same pieces as a tokenizer.json, no normaliser
     tools/reference/text.py prompts   prompts.json      [prompt, cleaned, ids by SentencePiece, ids by tokenizer.json or null]
-    tools/reference/text.py t5        t5.safetensors, umt5.safetensors, each with its config
+    tools/reference/text.py t5        t5/ and umt5/ (config.json, model.safetensors), umt5.pth under Wan's own names, and
+                                      t5-states.safetensors, umt5-states.safetensors: ids [T] and states [T, C]
 """
 import json
 import os
@@ -88,5 +89,42 @@ def make_prompts():
     print(len(rows), "prompts;", mojibake, "left out as mojibake;", other, "that the fast tokenizer cuts otherwise")
 
 
+WAN_NAMES = [
+    ("shared.weight", "token_embedding.weight"), ("encoder.final_layer_norm.weight", "norm.weight"),
+    ("encoder.block.", "blocks."), ("layer.0.layer_norm.", "norm1."), ("layer.1.layer_norm.", "norm2."),
+    ("layer.0.SelfAttention.relative_attention_bias.", "pos_embedding.embedding."), ("layer.0.SelfAttention.", "attn."),
+    ("layer.1.DenseReluDense.wi_0.", "ffn.gate.0."), ("layer.1.DenseReluDense.wi_1.", "ffn.fc1."),
+    ("layer.1.DenseReluDense.wo.", "ffn.fc2."),
+]
+
+
+def make_t5():
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
+
+    size = dict(vocab_size=64, d_model=32, num_heads=3, d_kv=16, d_ff=56, feed_forward_proj="gated-gelu", dropout_rate=0.0)
+    kinds = {"t5": (T5EncoderModel(T5Config(num_layers=3, **size)), 21), "umt5": (UMT5EncoderModel(UMT5Config(num_layers=2, **size)), 150)}
+    for name, (model, tokens) in kinds.items():
+        g = torch.Generator().manual_seed(len(name))
+        model = model.eval()
+        with torch.no_grad():
+            for key, p in model.named_parameters():
+                x = torch.randn(p.shape, generator=g)
+                if "layer_norm" in key: p.copy_(1 + 0.2 * x)
+                elif "relative_attention_bias" in key or key.endswith(("shared.weight", "embed_tokens.weight")): p.copy_(x)
+                else: p.copy_(x * p.shape[1] ** -0.5)
+                p.copy_(p.bfloat16().float())                   # so that the files are small and exact
+            ids = torch.randint(4, 64, (1, tokens), generator=g)
+            states = model(input_ids=ids).last_hidden_state[0]
+        model.to(torch.bfloat16).save_pretrained(ref(name))
+        save_file({"ids": ids[0].float(), "states": states.contiguous()}, ref(name + "-states.safetensors"))
+    wan = {}
+    for key, v in load_file(ref("umt5/model.safetensors")).items():
+        for ours, theirs in WAN_NAMES: key = key.replace(ours, theirs)
+        wan[key] = v.clone()
+    torch.save(wan, ref("umt5.pth"))
+
+
 if __name__ == "__main__":
-    {"model": make_model, "prompts": make_prompts}[sys.argv[1]]()
+    {"model": make_model, "prompts": make_prompts, "t5": make_t5}[sys.argv[1]]()
