@@ -245,14 +245,18 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
         job->in_chunk = 0;
     }
     job->in_chunk++;
-    frame.index = job->produced++;
-    g_array_append_val(job->frames, frame);
-    job->frame_us = g_get_monotonic_time();
-    cancelled = job->cancelled;
+    if ((cancelled = job->cancelled)) {
+        gst_sora_frame_clear(&frame);
+    } else {
+        frame.index = job->produced++;
+        g_array_append_val(job->frames, frame);
+        job->frame_us = g_get_monotonic_time();
+    }
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
+    if (cancelled) return SORA_ERR_CANCELLED;
     if (frame.index == 0) complete(job, GST_SORA_REQUEST, "request", "The first frame is ready");
-    return cancelled ? SORA_ERR_CANCELLED : SORA_OK;
+    return SORA_OK;
 }
 
 static gpointer job_thread(gpointer data)
@@ -410,6 +414,14 @@ guint gst_sora_job_cancel(GstSoraJob *job)
     if (job->session) sora_session_cancel(job->session);
     g_mutex_unlock(&job->session_lock);
     return open;
+}
+
+void gst_sora_job_drop(GstSoraJob *job)
+{
+    g_mutex_lock(&job->lock);
+    job->first += job->frames->len;
+    g_array_set_size(job->frames, 0);
+    g_mutex_unlock(&job->lock);
 }
 
 gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline)

@@ -71,6 +71,8 @@ void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing);
 /* GST_SORA_OPEN and GST_SORA_REQUEST: progress that has begun and not ended.  The caller posts its end. */
 enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
 guint gst_sora_job_cancel(GstSoraJob *job);
+/* Of a cancelled job: free its frames now, in this thread, whenever its own ends. */
+void gst_sora_job_drop(GstSoraJob *job);
 gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline);       /* FALSE: it still runs */
 
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err);

@@ -189,6 +189,7 @@ static gboolean stop(GstBaseSrc *base)
     GST_OBJECT_UNLOCK(self);
     if (job) {
         cancel_job(self, job);
+        gst_sora_job_drop(job);
         if (gst_sora_job_wait_end(job, g_get_monotonic_time() + STOP_WAIT_US))
             gst_sora_job_unref(job);
         else
