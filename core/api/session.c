@@ -199,6 +199,7 @@ static void *work(void *arg)
     sora_error err = { 0 };
     sora_result r = run(s, &err);
 
+    if (s->p->ops->finish && s->p->ops->finish(s->p, &err) < 0 && r >= 0) r = err.code;
     if (s->save && sr_frames_file_close(&s->save, &err) < 0 && r >= 0) r = err.code;
     pthread_mutex_lock(&s->lock);
     s->result = r;
@@ -238,7 +239,7 @@ static size_t queue_length(const struct sr_pipeline *p)
 
 static sora_result open_pipeline(struct sora_session *s, sora_error *err)
 {
-    struct sr_job job = { .o = &s->o, .log = s->log, .cancel = &s->cancel };
+    struct sr_job job = { .o = &s->o, .log = s->log, .cancel = &s->cancel, .find = sr_find_model };
     sora_result r;
 
     job.seed = s->o.seed == -1 ? sr_rng_draw_seed() : (uint64_t)s->o.seed;

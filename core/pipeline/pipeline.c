@@ -11,7 +11,7 @@ sora_result sr_pipeline_open(struct sr_pipeline **p, const struct sr_job *job, s
 {
     *p = NULL;
     if (!job->path) return sr_test_backend_open(p, job, err);
-    return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no model family here can read it", job->path);
+    return sr_diffusion_open(p, job, err);
 }
 
 void sr_pipeline_close(struct sr_pipeline **p)

@@ -17,13 +17,15 @@ struct sr_job {
     uint64_t seed;                  /* never drawn any more */
     struct sr_log log;
     const struct sr_cancel *cancel;
+    /* Name, folder or file of a model -> path, sr_free(). */
+    sora_result (*find)(char **path, const char *name, sora_error *err);
 };
 
 /* Where frames and progress go; called from the thread that runs the chunk. */
 struct sr_sink {
     /* rgb [3, gen_h, gen_w] 0..1 planar, read before it returns; may wait until there is room */
     sora_result (*frame)(void *user, const float *rgb, sora_error *err);
-    /* step 1..steps of SORA_STAGE_STEP, or the beginning of another stage */
+    /* steps done in SORA_STAGE_STEP, or the beginning of another stage */
     void (*stage)(void *user, sora_stage stage, int step, int steps);
     void *user;
 };
@@ -36,6 +38,8 @@ struct sr_pipeline_ops {
     /* Make chunk number `chunk` and give at most `left` frames of it to the sink; first: number of its first frame. */
     sora_result (*chunk)(struct sr_pipeline *p, int64_t chunk, int64_t first, int64_t left, const struct sr_sink *sink,
                          sora_error *err);
+    /* After the last chunk, or what was the last: files of results.  NULL: nothing to do. */
+    sora_result (*finish)(struct sr_pipeline *p, sora_error *err);
     void (*close)(struct sr_pipeline *p);
 };
 
@@ -61,5 +65,6 @@ void sr_pipeline_close(struct sr_pipeline **p);
 sora_result sr_pipeline_info(struct sr_pipeline *p, sora_error *err);
 
 sora_result sr_test_backend_open(struct sr_pipeline **p, const struct sr_job *job, sora_error *err);
+sora_result sr_diffusion_open(struct sr_pipeline **p, const struct sr_job *job, sora_error *err);
 
 #endif

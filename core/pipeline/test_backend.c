@@ -77,7 +77,7 @@ static void test_close(struct sr_pipeline *p)
 
 sora_result sr_test_backend_open(struct sr_pipeline **p, const struct sr_job *job, sora_error *err)
 {
-    static const struct sr_pipeline_ops ops = { test_load, test_prompt, test_chunk, test_close };
+    static const struct sr_pipeline_ops ops = { test_load, test_prompt, test_chunk, NULL, test_close };
     struct test_backend *t = sr_zalloc(sizeof *t);
     sora_info *info;
     sora_result r;

@@ -89,7 +89,7 @@ typedef enum sora_stage {
 
 typedef struct sora_progress {
     sora_stage stage;
-    int     step, steps;         /* denoising step of this chunk, 1..steps; 0 outside SORA_STAGE_STEP */
+    int     step, steps;         /* denoising steps of this chunk that are done; 0, 0 outside SORA_STAGE_STEP */
     int64_t chunk;               /* from 0 */
     int64_t frames;              /* frames decoded so far */
     int64_t frames_total;        /* 0: endless */

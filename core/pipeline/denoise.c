@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "pipeline/diffusion.h"
+
+static size_t chunk_size(const struct sr_diffusion *d)
+{
+    return d->C * d->F * d->H * d->W;
+}
+
+/* Random numbers have an address: chunk, and which of the chunk's draws.  So no frame depends on what ran before it. */
+static uint64_t draw(int64_t chunk, int k)
+{
+    return (uint64_t)chunk << 12 | (uint64_t)k;
+}
+
+/* to [C, F, H, W] = frames of from [C, all, H, W] that belong to this chunk */
+static void take_frames(const struct sr_diffusion *d, float *to, const float *from, size_t all, size_t first)
+{
+    const size_t frame = d->H * d->W;
+
+    for (size_t c = 0; c < d->C; c++)
+        memcpy(to + c * d->F * frame, from + (c * all + first) * frame, d->F * frame * sizeof *to);
+}
+
+/* Noise number k of a chunk: 0 is where it starts, k what a step adds before step k. */
+static sora_result noise(struct sr_diffusion *d, float *out, int64_t chunk, int k, sora_error *err)
+{
+    const struct sr_given *g = &d->noise;
+    const float *from = g->data;
+    char name[32];
+
+    if (!g->data) {
+        sr_rng_normal(out, chunk_size(d), d->base.job.seed, draw(chunk, k), 0);
+        return SORA_OK;
+    }
+    if (g->dim[0] != d->C || g->dim[2] != d->H || g->dim[3] != d->W || g->dim[1] / d->F <= (uint64_t)chunk ||
+        (!d->stream && g->dim[1] != d->F))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: \"noise\" is [%zu, %zu, %zu, %zu]; wanted: [%zu, %s%zu, %zu, %zu] for this size "
+                       "and length", sr_weights_path(g->w), g->dim[0], g->dim[1], g->dim[2], g->dim[3], d->C,
+                       d->stream ? "at least " : "", d->F * ((size_t)chunk + 1), d->H, d->W);
+    snprintf(name, sizeof name, "renoise.%d", k);
+    if (k > 0 && !(from = sr_given_also(g, name, err))) return SORA_ERR_MODEL;
+    take_frames(d, out, from, g->dim[1], (size_t)chunk * d->F);
+    return SORA_OK;
+}
+
+/* The network's velocity for d->x at step k, guided, in d->v. */
+static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s, int k, int64_t at, const float *prior,
+                            sora_error *err)
+{
+    const size_t n = chunk_size(d);
+    const double g = s->guidance, sigma = s->schedule.sigma[k];
+    float t[SR_MAX_CHUNK];
+    struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
+    sora_result r;
+
+    for (size_t f = 0; f < d->F; f++) t[f] = (float)s->schedule.t[k];
+    if ((r = sr_model_forward(d->c, d->model, 0, &in, d->v, err)) < 0) return r;
+    if (g != 1) {
+        if ((r = sr_model_forward(d->c, d->model, 1, &in, d->u, err)) < 0) return r;
+        for (size_t i = 0; i < n; i++) d->v[i] = (float)(d->u[i] + g * ((double)d->v[i] - d->u[i]));
+    }
+    sr_precondition_velocity(&d->pre, d->v, d->x, prior, sigma, d->F * d->H * d->W);
+    return SORA_OK;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    size_t bad = 0;
+
+    for (size_t i = 0; i < n; i++) bad += !(x[i] - x[i] == 0);
+    return bad == 0;
+}
+
+sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t chunk, int64_t at, const float *prior,
+                       const struct sr_sink *sink, sora_error *err)
+{
+    const size_t n = chunk_size(d);
+    const int steps = s->schedule.steps;
+    sora_result r;
+
+    if ((r = noise(d, d->x, chunk, 0, err)) < 0) return r;
+    for (size_t i = 0; s->schedule.start != 1 && i < n; i++) d->x[i] = (float)(d->x[i] * s->schedule.start);
+    sr_sampler_reset(s->sampler);
+    sink->stage(sink->user, SORA_STAGE_STEP, 0, steps);
+    for (int k = 0; k < steps; k++) {
+        const bool fresh = s->schedule.kind == SR_RENOISE && k + 1 < steps;
+        if ((r = velocity(d, s, k, at, prior, err)) < 0) return r;
+        if (fresh && (r = noise(d, d->u, chunk, k + 1, err)) < 0) return r;
+        sr_sampler_step(s->sampler, k, d->x, d->v, fresh ? d->u : NULL);
+        if (!all_finite(d->x, n))
+            return sr_fail(err, SORA_ERR_INTERNAL, "step %d of %d gave numbers that are not finite (NaN) in %s; try precision=f32",
+                           k + 1, steps, d->mi.family);
+        sink->stage(sink->user, SORA_STAGE_STEP, k + 1, steps);
+    }
+    return SORA_OK;
+}
+
+sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
+                      sora_error *err)
+{
+    const size_t frame = d->H * d->W, picture = 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
+    sora_result r;
+
+    sink->stage(sink->user, SORA_STAGE_DECODE, 0, 0);
+    if (!all_finite(z, d->C * F * frame))
+        return sr_fail(err, SORA_ERR_INTERNAL, "the latents hold numbers that are not finite (NaN)");
+    for (size_t f = 0; f < F && *left > 0; f++) {
+        int got = 0;
+        for (size_t c = 0; c < d->C; c++) memcpy(d->z + c * frame, z + (c * F + f) * frame, frame * sizeof *z);
+        if ((r = sr_vae_decode(d->c, d->vae, d->z, d->rgb, &got, err)) < 0) return r;
+        for (int i = 0; i < got && *left > 0; i++, --*left)
+            if ((r = sink->frame(sink->user, d->rgb + (size_t)i * picture, err)) < 0) return r;
+    }
+    return SORA_OK;
+}
+
+sora_result sr_save_latents(struct sr_diffusion *d, const float *z, size_t F, sora_error *err)
+{
+    const size_t frame = d->H * d->W, n = d->C * frame;
+    float *saved;
+
+    if (!d->base.job.o->save_latents_file) return SORA_OK;
+    if (!(saved = sr_realloc(d->saved, d->saved_frames + F, n * sizeof *saved)))
+        return sr_fail_nomem(err, (d->saved_frames + F) * n * sizeof *saved, "latents to save");
+    d->saved = saved;
+    for (size_t f = 0; f < F; f++, d->saved_frames++)
+        for (size_t c = 0; c < d->C; c++)
+            memcpy(saved + d->saved_frames * n + c * frame, z + (c * F + f) * frame, frame * sizeof *z);
+    return SORA_OK;
+}

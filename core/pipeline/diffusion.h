@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Models that denoise latents.  diffusion.c finds out and loads what they are made of, denoise.c runs the steps of one
+ * chunk, clip.c and stream.c say what a chunk is.
+ *
+ * Axes: C channels, F latent frames, H rows, W columns of the latents.
+ */
+#ifndef SR_DIFFUSION_H
+#define SR_DIFFUSION_H
+
+#include "models/model.h"
+#include "pipeline/compare.h"
+#include "pipeline/parts.h"
+#include "pipeline/precondition.h"
+#include "pipeline/sampler.h"
+#include "pipeline/text_states.h"
+#include "vae/vae.h"
+
+#define SR_MAX_CHUNK 1024           /* latent frames of a chunk */
+
+/* How chunks of one kind are sampled. */
+struct sr_sampling {
+    struct sr_schedule schedule;
+    struct sr_sampler *sampler;
+    double guidance, shift;
+};
+
+struct sr_diffusion {
+    struct sr_pipeline base;
+    struct sr_parts parts;
+    struct sr_about about;
+    struct sr_model_info mi;
+    struct sr_vae_info vi;
+    enum sr_type precision;
+    bool decode_only;               /* latents come from a file; there is no transformer */
+    uint64_t resident_bytes;        /* of the packed weights that stay */
+
+    size_t C, F, H, W;              /* F: of one chunk; of the whole clip where the model makes clips */
+    struct sr_sampling first, next; /* of the first chunk of a stream (and of clips), and of later ones */
+    bool stream, has_prior;         /* has_prior: the latent frame before is an input (pocket) */
+    struct sr_stream_config sc;
+    struct sr_precondition pre;
+
+    struct sr_ctx *c;
+    struct sr_model *model;
+    struct sr_vae *vae;
+    struct sr_text_states text;
+    bool text_saved;
+    float *x, *v, *u, *z;           /* [C, F, H, W]: sample, network output, the same for the negative prompt, [C, H, W] */
+    float *rgb;                     /* [scale_t, 3, gen_h, gen_w] */
+
+    int64_t f;                      /* stream.c: chunks since the cache was empty */
+    float *prior;                   /* [C, F, H, W] the sample of the chunk before */
+    float *shown;                   /* what was decoded of it */
+    float *fade;                    /* what was decoded last when the prompt changed */
+    int fade_left;
+
+    struct sr_given noise, latents, text_given;
+    float *saved;                   /* [frames, C, H, W] for --save-latents, grows */
+    size_t saved_frames;
+};
+
+/* ---- schedule_choice.c ---- */
+
+/* about.preset and the geometry of a stream from the model's name, where sora.json does not say. */
+void sr_choose_preset(struct sr_diffusion *d);
+sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err);
+
+/* ---- denoise.c ---- */
+
+/*
+ * d->x becomes the sample of chunk number `chunk`, whose first latent frame has the position `at` in the model's time.
+ * prior: [C, F, H, W], or NULL.
+ */
+sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t chunk, int64_t at, const float *prior,
+                       const struct sr_sink *sink, sora_error *err);
+/* Decode z [C, F, H, W], at most *left frames to the sink; *left counts down. */
+sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
+                      sora_error *err);
+/* Keep z [C, F, H, W] for --save-latents; written when the pipeline is closed. */
+sora_result sr_save_latents(struct sr_diffusion *d, const float *z, size_t F, sora_error *err);
+
+/* ---- clip.c, stream.c ---- */
+
+sora_result sr_clip_chunk(struct sr_diffusion *d, int64_t left, const struct sr_sink *sink, sora_error *err);
+/* The latents of a file, one frame after the other. */
+sora_result sr_given_chunk(struct sr_diffusion *d, int64_t left, const struct sr_sink *sink, sora_error *err);
+sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err);
+/* The chunks from here on have other text states. */
+void sr_stream_new_prompt(struct sr_diffusion *d);
+
+#endif
