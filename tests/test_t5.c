@@ -109,6 +109,31 @@ START_TEST(test_layer_by_layer)
 }
 END_TEST
 
+/* Wan's own file: a PyTorch checkpoint, other names, no config. */
+START_TEST(test_original_names)
+{
+    struct sr_t5_config k, want = config("umt5");
+    struct sr_weights *w;
+    sora_error err = { 0 };
+
+    ck_assert_msg(sr_weights_open(&w, ref("umt5.pth"), &err) == SORA_OK, "%s", err.text);
+    ck_assert_msg(sr_t5_config_guess(&k, w, &err) == SORA_OK, "%s", err.text);
+    sr_weights_close(&w);
+    ck_assert(k.vocab == want.vocab && k.dim == want.dim && k.heads == want.heads && k.head_dim == want.head_dim &&
+              k.ffn == want.ffn && k.layers == want.layers && k.buckets == want.buckets &&
+              k.max_distance == want.max_distance && k.eps == want.eps && !k.shared_bias);
+    compare(&k, "umt5.pth", "umt5-states.safetensors", 1e-5);
+    ck_assert_int_eq(sr_weights_open(&w, ref("t5"), NULL), SORA_OK);
+    ck_assert_int_eq(sr_t5_config_guess(&k, w, NULL), SORA_OK);
+    ck_assert(k.shared_bias && k.layers == 3);
+    sr_weights_close(&w);
+    ck_assert_int_eq(sr_weights_open(&w, ref("t5-states.safetensors"), NULL), SORA_OK);
+    ck_assert_int_eq(sr_t5_config_guess(&k, w, &err), SORA_ERR_MODEL);
+    ck_assert_msg(strstr(err.text, "not the weights of a T5") != NULL, "%s", err.text);
+    sr_weights_close(&w);
+}
+END_TEST
+
 /* Hugging Face's _relative_position_bucket(arange(-140, 141)) with 32 buckets and distance 128, run lengths of it. */
 START_TEST(test_buckets)
 {
@@ -183,4 +208,4 @@ START_TEST(test_random)
 }
 END_TEST
 
-RUN_TESTS("t5", test_umt5, test_t5, test_layer_by_layer, test_buckets, test_wrong, test_random)
+RUN_TESTS("t5", test_umt5, test_t5, test_layer_by_layer, test_original_names, test_buckets, test_wrong, test_random)

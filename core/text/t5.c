@@ -52,7 +52,8 @@ static void block_close(struct t5_block *b)
 static sora_result block_open(struct sr_ctx *c, struct t5_block *b, const struct sr_t5 *t, int64_t layer,
                               sora_error *err)
 {
-    static const char *const qkv[] = { "layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v" };
+    static const char *const qkv[] = { "layer.0.SelfAttention.q", "layer.0.SelfAttention.k",
+                                       "layer.0.SelfAttention.v" };
     const struct sr_t5_config *k = &t->k;
     const size_t C = (size_t)k->dim, inner = (size_t)(k->heads * k->head_dim), ffn = (size_t)k->ffn;
     struct sr_loader l = { .c = c, .w = t->w, .err = err };
@@ -247,8 +248,8 @@ sora_result sr_t5_encode(struct sr_ctx *c, struct sr_t5 *t, const int32_t *ids, 
     if (!n) return sr_fail(err, SORA_ERR_INTERNAL, "text encoder: no tokens");
     for (size_t i = 0; i < n && !only_plan; i++)
         if (ids[i] < 0 || ids[i] >= t->k.vocab)
-            return sr_fail(err, SORA_ERR_MODEL, "%s: token %d, but the table has %lld rows; the tokenizer is of another "
-                           "model", sr_weights_path(t->w), ids[i], (long long)t->k.vocab);
+            return sr_fail(err, SORA_ERR_MODEL, "%s: token %d, but the table has %lld rows; the tokenizer is of "
+                           "another model", sr_weights_path(t->w), ids[i], (long long)t->k.vocab);
     r = layer(c, t, 0, err) ? SORA_OK : err->code;      /* before planning, so that it need not be packed twice */
     if (r == SORA_OK) {
         sr_ctx_plan(c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a T5 encoder is like: from config.json, or from the shapes of a single file; and the two sets of tensor names. */
+/* What a T5 encoder is like: by its config.json or the shapes of a single file; and the two sets of tensor names. */
 #include <stdio.h>
 
 #include "text/t5.h"
@@ -51,7 +51,8 @@ static sora_result check_kind(const struct sr_config *c, struct sr_t5_config *k,
     if ((r = sr_config_string(c, "model_type", type, sizeof type, err)) < 0) return r;
     if ((r = sr_config_string(c, "feed_forward_proj", act, sizeof act, err)) < 0) return r;
     if (strcmp(type, "t5") && strcmp(type, "mt5") && strcmp(type, "umt5"))
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: a text encoder of type \"%s\"; t5 and umt5 are known", path, type);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: a text encoder of type \"%s\"; t5 and umt5 are known", path,
+                       type);
     if (strcmp(act, "gated-gelu"))
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: feed_forward_proj \"%s\"; gated-gelu is known", path, act);
     k->shared_bias = strcmp(type, "umt5") != 0;

@@ -102,6 +102,10 @@ static sora_result open_file(struct sr_weights *w, const char *path, sora_error 
     if (f->map.size >= 4 && !memcmp(f->map.data, "GGUF", 4))
         return sr_fail(err, SORA_ERR_UNSUPPORTED,
                        "%s: GGUF files are not read here; use the safetensors file of the model", path);
+    if (f->map.size >= 4 && !memcmp(f->map.data, "PK\3\4", 4)) return sr_pth_read(w, f, err);
+    if (f->map.size >= 2 && f->map.data[0] == 0x80 && f->map.data[1] <= 5 && f->map.data[8 % f->map.size] != '{')
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: a PyTorch file from before version 1.6; save it again with a "
+                       "newer torch.save(), or as safetensors", path);
     return sr_safetensors_read(w, f, err);
 }
 
@@ -297,14 +301,12 @@ void sr_weights_close(struct sr_weights **out)
 
     *out = NULL;
     if (!w) return;
-    for (size_t i = 0; i < w->ncopies; i++) sr_free(w->copies[i].copy);
     for (size_t i = 0; i < w->n; i++) sr_free((char *)w->list[i].name);
     for (size_t i = 0; i < w->nfiles; i++) {
         sr_map_close(&w->files[i].map);
         sr_free(w->files[i].path);
     }
     json_decref(w->meta);
-    sr_free(w->copies);
     sr_free(w->files);
     sr_free(w->list);
     sr_free(w->path);

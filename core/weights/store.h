@@ -12,12 +12,6 @@ struct sr_weights_file {
     struct sr_map map;
 };
 
-/* An aligned copy of a tensor that lies askew in its file. */
-struct sr_weights_copy {
-    const void *data;           /* in the mapping */
-    void *copy;
-};
-
 struct sr_weights {
     char *path;                 /* as it was asked for */
     struct sr_weights_file *files;
@@ -27,8 +21,6 @@ struct sr_weights {
     json_t *meta;               /* of the first file that has some */
     sr_rename_fn *rename;
     char prefix[128];           /* put before what rename gives */
-    struct sr_weights_copy *copies;
-    size_t ncopies;
     bool random;
     uint64_t seed;
 };
@@ -44,5 +36,6 @@ void sr_shape_text(char *out, size_t size, int ndim, const size_t *dim);
 
 /* Each reads one mapped file (the last of w->files) into w. */
 sora_result sr_safetensors_read(struct sr_weights *w, const struct sr_weights_file *file, sora_error *err);
+sora_result sr_pth_read(struct sr_weights *w, const struct sr_weights_file *file, sora_error *err);
 
 #endif

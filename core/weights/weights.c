@@ -110,12 +110,6 @@ bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe
 
 static void forget_one(struct sr_weights *w, const struct sr_weight *t)
 {
-    for (size_t i = 0; i < w->ncopies; i++) {
-        if (w->copies[i].data != t->data) continue;
-        sr_free(w->copies[i].copy);
-        w->copies[i] = w->copies[--w->ncopies];
-        break;
-    }
     for (size_t i = 0; i < w->nfiles; i++) {
         const struct sr_map *m = &w->files[i].map;
         const uintptr_t at = (uintptr_t)t->data, base = (uintptr_t)m->data;
@@ -135,26 +129,6 @@ void sr_weights_forget(struct sr_weights *w, const char *name)
         return;
     }
     for (size_t i = 0; i < w->n; i++) forget_one(w, &w->list[i]);
-}
-
-/* Kernels read floats where they lie, and need them aligned; writers other than the reference ones do not care. */
-static sora_result aligned(struct sr_weights *w, const void **data, const struct sr_weight *t, sora_error *err)
-{
-    const size_t bytes = t->n * sr_type_size(t->type);
-    struct sr_weights_copy *list;
-    void *copy;
-
-    *data = t->data;
-    if ((uintptr_t)t->data % sr_type_size(t->type) == 0) return SORA_OK;
-    for (size_t i = 0; i < w->ncopies; i++)
-        if (w->copies[i].data == t->data) return *data = w->copies[i].copy, SORA_OK;
-    if (!(list = sr_realloc(w->copies, w->ncopies + 1, sizeof *list))) return sr_fail_nomem(err, sizeof *list, w->path);
-    w->copies = list;
-    if (!(copy = sr_aligned(bytes))) return sr_fail_nomem(err, bytes, t->name);
-    memcpy(copy, t->data, bytes);
-    list[w->ncopies++] = (struct sr_weights_copy){ t->data, copy };
-    *data = copy;
-    return SORA_OK;
 }
 
 /* ---- The checked lookup ---- */
@@ -206,6 +180,7 @@ sora_result sr_weights_get(struct sr_weights *w, struct sr_param *p, sora_error 
     if (t->type != SR_F32 && t->type != SR_F16 && t->type != SR_BF16)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: tensor \"%s\" is %s; wanted: F32, F16 or BF16", w->path, name,
                        sr_type_name(t->type));
+    p->data = t->data;
     p->type = t->type;
-    return aligned(w, &p->data, t, err);
+    return SORA_OK;
 }

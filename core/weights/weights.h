@@ -9,7 +9,7 @@ struct sr_weights;              /* one or more files that together hold named te
 
 struct sr_weight {
     const char *name;
-    const void *data;           /* in the mapping; valid until sr_weights_close() */
+    const void *data;           /* in the mapping, at any address; valid until sr_weights_close() */
     enum sr_type type;
     int ndim;
     size_t dim[8];              /* slowest first */
@@ -35,7 +35,7 @@ const char *sr_weights_path(const struct sr_weights *w);
 uint64_t sr_weights_bytes(const struct sr_weights *w);
 /* metadata of a safetensors header, NULL: absent */
 const char *sr_weights_meta(const struct sr_weights *w, const char *key);
-/* The pages of one tensor, or of all (name NULL), are not needed now; parameters taken before are void. */
+/* The pages of one tensor, or of all (name NULL), are not needed now; they come back from the file. */
 void sr_weights_forget(struct sr_weights *w, const char *name);
 
 /*
