@@ -5,6 +5,7 @@
 
 #include "near.h"
 #include "tensor/dnnl.h"
+#include "tensor/op.h"
 
 static float *random_floats(size_t n, uint64_t stream)
 {
@@ -569,5 +570,26 @@ START_TEST(test_channel_norm)
 }
 END_TEST
 
+/* Made-up parameters: the asked deviation, another tensor other numbers, and a row alone is the row of the whole. */
+START_TEST(test_made_up)
+{
+    enum { N = 20000 };
+    const struct sr_param p = { NULL, SR_BF16, N, 7, 0.25f }, other = { NULL, SR_BF16, N, 8, 0.25f };
+    struct sr_ctx *c = ctx_of(SR_F32, 1);
+    float *a, *b, part[101];
+    double mean = 0, var = 0, both = 0;
+
+    ck_assert(sr_param_f32(&a, &p, NULL) == SORA_OK && sr_param_f32(&b, &other, NULL) == SORA_OK);
+    for (size_t i = 0; i < N; i++) mean += a[i] / N, var += (double)a[i] * a[i] / N, both += (double)a[i] * b[i] / N;
+    ck_assert(fabs(mean) < 0.01 && fabs(sqrt(var) - 0.25) < 0.005 && fabs(both) < 0.002);
+    sr_param_read(c->kern, part, SR_F32, &p, 4321, 101);
+    assert_near(part, a + 4321, 101, 0);
+    sr_free(a);
+    sr_free(b);
+    sr_ctx_close(&c);
+}
+END_TEST
+
 RUN_TESTS("ops", test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads,
-          test_conv_f32, test_conv_bf16, test_conv_threads, test_conv_slabs, test_product, test_channel_norm)
+          test_conv_f32, test_conv_bf16, test_conv_threads, test_conv_slabs, test_product, test_channel_norm,
+          test_made_up)

@@ -16,7 +16,7 @@ struct sr_param {
     const void *data;           /* NULL: absent (no bias, no weight), or made up of random numbers: see seed */
     enum sr_type type;
     size_t n;                   /* elements */
-    uint64_t seed;              /* not 0: no file, N(0, scale) numbers of this seed (sora bench) */
+    uint64_t seed;              /* not 0: no file, numbers of this seed, deviation scale (bench) */
     float scale;
 };
 

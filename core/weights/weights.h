@@ -22,7 +22,7 @@ struct sr_weight {
  * Tensors are listed sorted by name.
  */
 sora_result sr_weights_open(struct sr_weights **w, const char *path, sora_error *err);
-/* A made-up file for sora bench: every sr_weights_get() succeeds, with N(0, 1/sqrt(fan-in)) numbers of the seed. */
+/* A made-up file for sora bench: every sr_weights_get() succeeds, with numbers of the seed, deviation 1/sqrt(fan-in). */
 sora_result sr_weights_open_random(struct sr_weights **w, uint64_t seed, sora_error *err);
 void sr_weights_close(struct sr_weights **w);
 
