@@ -13,6 +13,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from safetensors.torch import save_file
 
+import fresh
+
 SHIFTS = (1, 3, 5, 8, 12)
 STEPS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 N = 24
@@ -34,7 +36,7 @@ def run(scheduler, steps, noise, c):
 
 
 def main(path):
-    torch.manual_seed(1)
+    torch.manual_seed(fresh.seed(1))
     noise, c = torch.randn(N), 0.5 * torch.randn(N)
     out = {"noise": noise, "c": c}
     for shift in SHIFTS:

@@ -22,6 +22,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
+import fresh
+
 torch.set_num_threads(1)
 
 
@@ -59,7 +61,7 @@ def in_bf16(state):
 
 def wan(folder, name, size, seed, published=None, **config):
     """published: mean and std for a file without a config, if the config's own are to differ from them."""
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(fresh.seed(seed))
     z = config["z_dim"]
     if published:
         config["latents_mean"] = [round(float(v), 4) for v in 0.3 * torch.randn(z, generator=g)]
@@ -177,7 +179,7 @@ def tiny_decode(w, latents, patch):
 
 
 def tiny(folder, name, size, seed, channels, widths, grow, patch):
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(fresh.seed(seed))
     shapes = tiny_shapes(channels, widths, grow, 3 * patch * patch)
     w = randomise({k: torch.empty(s) for k, s in shapes.items()}, g, 1.1)
     w["decoder.22.weight"] *= 0.5
@@ -194,7 +196,7 @@ def tiny(folder, name, size, seed, channels, widths, grow, patch):
 # ---- The pocket model's decoder -------------------------------------------------------------------------------------
 
 def block(folder, name, size, seed, channels, times, side):
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(fresh.seed(seed))
     outputs = times * 3 * side * side
     shapes = {"conv_in.weight": (outputs, channels, 3, 3), "conv_in.bias": (outputs,)}
     w = randomise({k: torch.empty(s) for k, s in shapes.items()}, g, 0.6)
@@ -229,8 +231,8 @@ STD_48 = [
 def main():
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
-    wan(folder, "vae_wan21", (4, 3, 5), 21, base_dim=8, z_dim=16, dim_mult=[1, 1, 2, 2])
-    wan(folder, "vae_wan22", (4, 2, 3), 22, (MEAN_48, STD_48), base_dim=8, decoder_base_dim=8, z_dim=48,
+    wan(folder, "vae_wan21", (fresh.pick(4, 2, 5), fresh.pick(3, 2, 4), 5), 21, base_dim=8, z_dim=16, dim_mult=[1, 1, 2, 2])
+    wan(folder, "vae_wan22", (fresh.pick(4, 3), fresh.pick(2, 3), 3), 22, (MEAN_48, STD_48), base_dim=8, decoder_base_dim=8, z_dim=48,
         dim_mult=[1, 1, 2, 1], is_residual=True, patch_size=2, in_channels=12, out_channels=12,
         scale_factor_spatial=16)
     tiny(folder, "vae_tiny_wan21", (3, 5, 3), 31, 16, (16, 16, 8, 8), (2, 2, 2), 1)

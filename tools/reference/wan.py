@@ -20,12 +20,14 @@ import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
 from safetensors.torch import save_file
 
+from fresh import pick, seed
+
 TEXT_LEN = {"pocket": 16}               # the others: 512
 WAVES = (1, 3)                          # of pocket's place features
 CLEAN_T = 0.0                           # of frames that enter the cache
 
-SMALL = dict(num_attention_heads=2, attention_head_dim=24, in_channels=4, out_channels=4, text_dim=24, freq_dim=32,
-             ffn_dim=64, num_layers=2)
+SMALL = dict(num_attention_heads=pick(2, 1, 3, 5), attention_head_dim=pick(24, 12, 32, 48), in_channels=4, out_channels=4, text_dim=24, freq_dim=32,
+             ffn_dim=pick(64, 72, 100, 136), num_layers=pick(2, 1, 3))
 CONFIGS = {
     "plain": dict(SMALL),
     "ti2v": dict(SMALL, attention_head_dim=32, in_channels=6, out_channels=6, freq_dim=64, ffn_dim=96),
@@ -37,8 +39,9 @@ CONFIGS = {
     "5b": dict(num_attention_heads=24, ffn_dim=14336, num_layers=1, in_channels=48, out_channels=48),
     "14b": dict(num_attention_heads=40, ffn_dim=13824, num_layers=1),
 }
-SIZES = {"plain": (3, 4, 6), "ti2v": (3, 4, 8), "i2v": (3, 6, 10), "stream": (7, 4, 6), "pocket": (1, 6, 10), "1.3b": (3, 16, 26), "5b": (3, 16, 26),
-         "14b": (2, 12, 20)}
+SIZES = {"plain": (pick(3, 1, 2, 5), pick(4, 6, 10), pick(6, 8, 14)), "ti2v": (pick(3, 2, 4), 4, pick(8, 10)),
+         "i2v": (3, 6, pick(10, 4)), "stream": (7, 4, 6), "pocket": (1, 6, 10),
+         "1.3b": (3, 16, 26), "5b": (3, 16, 26), "14b": (2, 12, 20)}
 
 
 def place(rows, columns):
@@ -145,7 +148,7 @@ def stream(model, x, clean, t, text, shape, chunk, window, sink, kind=ChunkedAtt
 
 @torch.no_grad()
 def make(folder, name):
-    generator = torch.Generator().manual_seed(len(name) + sum(map(ord, name)))
+    generator = torch.Generator().manual_seed(seed(len(name) + sum(map(ord, name))))
     shape, config = SIZES[name], CONFIGS[name]
     model = WanTransformer3DModel(**config).eval()
     randomise(model, generator)
