@@ -68,7 +68,8 @@ def true_widths(build, seed, top):
         if made.returncode:
             report(False, f"wan.py {name}", made.stdout[-2000:])
             continue
-        result = run([build / "tests" / "test_wan", folder / f"wan-{name}"], SRCDIR=str(TREE), OMP_WAIT_POLICY="passive")
+        result = run([build / "tests" / "test_wan"], SRCDIR=str(TREE), SORA_TEST_WAN=str(folder / f"wan-{name}"),
+                     OMP_WAIT_POLICY="passive")
         lines = result.stdout.strip().splitlines()
         report(result.returncode == 0, f"Wan transformer of width {name}", "\n".join(lines[-6:]))
         shutil.rmtree(folder)
@@ -89,7 +90,7 @@ def compare_pipeline(build, folder, options, name):
     o = {"--size": "64x48", "--frames": "9", **dict(zip(options[::2], options[1::2]))}
     reference = folder / "reference.safetensors"
     prompt = "a red  balloon &amp; a “blue” boat over green hills"
-    result = run([build / "sora", "generate", "-m", folder / "model", "-p", prompt, "--negative-prompt", "dull",
+    result = run([build / "tools" / "sora", "generate", "-m", folder / "model", "-p", prompt, "--negative-prompt", "dull",
                   "--noise", reference, "--steps", o["--steps"], "--guidance", o["--guidance"], "--size", o["--size"],
                   "--frames", o["--frames"], "--precision", "f32", "--quiet", "--save-text", folder / "text.safetensors",
                   "--save-latents", folder / "latents.safetensors", "--save-frames", folder / "frames.safetensors",
