@@ -120,9 +120,9 @@ static struct sr_tensor lines(const struct sr_fmap *x, size_t from, size_t rows)
 
 /* ---- Convolution ---- */
 
-/* What one call of oneDNN computes: output frames f .. f + F, rows r .. r + R. */
+/* What one call of oneDNN computes: output frames f .. f + F, rows r .. r + R; they begin at row `line` of the map. */
 struct block {
-    size_t f, F, r, R;
+    size_t f, F, r, R, line;
 };
 
 /* Work in one call, so that a cancel is seen in time, and 2 * multiply-adds of one output row. */
@@ -164,8 +164,7 @@ static void conv_block(struct sr_ctx *c, const struct sr_conv *v, const struct s
     const size_t from = (size_t)SR_MAX(first, 0), to = (size_t)SR_MIN(end, (ptrdiff_t)x->H);
     struct sr_conv_call call = { v->w, &v->s, v->bias, b->F, to - from, x->W, from - (size_t)first, (size_t)end - to,
                                  y->type, act, add != NULL };
-    const size_t line = b->f * y->H + b->r;
-    struct sr_tensor out = lines(y, line, b->F > 1 ? b->F * y->H : b->R);
+    struct sr_tensor out = lines(y, b->line, b->F > 1 ? b->F * y->H : b->R);
     struct sr_fmap in = frames(x, b->f, b->F + v->s.kt - 1);
 
     if (x->type != v->type || (to - from < x->H && in.F > 1)) {
@@ -176,7 +175,7 @@ static void conv_block(struct sr_ctx *c, const struct sr_conv *v, const struct s
         in.data = lines(&in, from, 1).data;
     }
     if (add && add->data != y->data) {
-        const struct sr_tensor residual = lines(add, line, out.rows);
+        const struct sr_tensor residual = lines(add, b->line, out.rows);
         sr_convert(c, &out, &residual);
     }
     sr_dnnl_conv(c, &call, in.data, out.data);
@@ -219,11 +218,31 @@ void sr_conv_to(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap 
     R = SR_CEIL_DIV(y->H, SR_CEIL_DIV(y->H, R));
     for (size_t f = 0; f < y->F && !c->err.code; f += F)
         for (size_t r = 0; r < y->H && !c->err.code; r += R) {
-            const struct block b = { f, SR_MIN(F, y->F - f), r, SR_MIN(R, y->H - r) };
+            const struct block b = { f, SR_MIN(F, y->F - f), r, SR_MIN(R, y->H - r), f * y->H + r };
             conv_block(c, v, x, y, &b, act, add);
         }
     if (!sr_ctx_skip(c))
         sr_op_done(c, SR_CONV, start + c->prof.seconds[SR_REORDER] - reordered, row * (double)y->H * (double)y->F);
+}
+
+void sr_conv_rows(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, size_t from, enum sr_act act,
+                  const struct sr_fmap *add, const struct sr_fmap *y)
+{
+    const double start = sr_now(), reordered = c->prof.seconds[SR_REORDER];
+    const struct block b = { 0, 1, from, y->H, 0 };
+    struct sr_fmap whole;
+
+    if (!check_input(c, v, x)) return;
+    whole = output_of(v, x, y->type);
+    if (y->F != 1 || whole.F != 1 || y->H < 1 || y->H > whole.H || from > whole.H - y->H || y->W != whole.W ||
+        y->C != whole.C || (add && !same_map(y, add))) {
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "convolution: rows from %zu of %zu: the map is of another size", from,
+                whole.H);
+        return;
+    }
+    conv_block(c, v, x, y, &b, act, add);
+    if (!sr_ctx_skip(c))
+        sr_op_done(c, SR_CONV, start + c->prof.seconds[SR_REORDER] - reordered, row_flop(v, y->W) * (double)y->H);
 }
 
 struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,

@@ -133,6 +133,10 @@ struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct s
 void sr_conv_to(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
                 const struct sr_fmap *add, const struct sr_fmap *to);
 
+/* Only rows from .. from + n of the one output frame, into `to` [1, n, W', out]: for work that should stay cached. */
+void sr_conv_rows(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, size_t from, enum sr_act act,
+                  const struct sr_fmap *add, const struct sr_fmap *to);
+
 /* Norm over channels, x / max(|x|_2, eps) * sqrt(C) * gamma, then SiLU if silu: WanRMS_norm.  gamma [C]; -> scratch */
 struct sr_fmap sr_channel_norm(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu);
 void sr_channel_norm_to(struct sr_ctx *c, const struct sr_fmap *x, const float *gamma, float eps, bool silu,

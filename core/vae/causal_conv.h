@@ -5,31 +5,56 @@
  * A causal convolution of kt frames sees its newest input frame and the kt - 1 before it (zeros before the first).  The
  * history of its inputs is all the state a decoder has; because of it a stream may be cut anywhere, and one frame at a
  * time gives what the whole clip at once would.
+ *
+ * The kernel is applied tap by tap, a tap being its part for one frame: y = sum over k of tap[k] * frame[k], each a
+ * convolution in space.  So the frames need not lie together and none is ever moved; and before the stream has kt
+ * frames, the taps that would see zeros are left out, which makes a first frame kt times cheaper.
  */
 #ifndef SR_CAUSAL_CONV_H
 #define SR_CAUSAL_CONV_H
 
 #include "weights/weights.h"
 
-/* The last kt frames of a feature map, [kt, H, W, C], oldest first: a convolution's input as it needs it. */
+enum { SR_TAPS = 3 };
+
+/* The last kt frames of a feature map, each [1, H, W, C], in a ring. */
 struct sr_history {
-    struct sr_fmap frames;
+    struct sr_fmap frame[SR_TAPS];
+    size_t kt, newest;
+    size_t past;                /* frames before the newest one that the stream had, at most kt - 1 */
 };
 
 sora_result sr_history_open(struct sr_history *h, size_t kt, size_t H, size_t W, size_t C, enum sr_type type,
                             sora_error *err);
 void sr_history_close(struct sr_history *h);
-void sr_history_reset(struct sr_history *h);            /* zeros: the beginning of a stream */
+void sr_history_reset(struct sr_history *h);            /* the beginning of a stream */
 /* [1, H, W, C]: where the newest frame belongs. */
 struct sr_fmap sr_history_newest(const struct sr_history *h);
 /* Copy x [1, H, W, C] there. */
 void sr_history_push(struct sr_ctx *c, struct sr_history *h, const struct sr_fmap *x);
-/* The oldest frame is forgotten, the newest becomes the one before it. */
+/* The newest frame becomes the one before it, the oldest is forgotten. */
 void sr_history_step(struct sr_ctx *c, struct sr_history *h);
 
+struct sr_taps {
+    struct sr_conv *tap[SR_TAPS];       /* 0: for the newest frame */
+    size_t kt, out;
+};
+
+/* weight [kt][out, in, k, k], newest frame's first; bias [out] or NULL. */
+void sr_taps_open(struct sr_loader *l, struct sr_taps *v, size_t in, size_t out, size_t kt, size_t k,
+                  const float *const *weight, const float *bias);
+/* Outputs from .. from + out of name.weight [all, in, kt, k, k] and name.bias [all]. */
+void sr_taps_load(struct sr_loader *l, struct sr_taps *v, size_t in, size_t from, size_t out, size_t all, size_t kt,
+                  size_t k, const char *name);
+void sr_taps_close(struct sr_taps *v);
+/* act(convolution + add) -> to [1, H, W, out]; add NULL, or a map of that size and type, which may be `to` itself. */
+void sr_taps_conv(struct sr_ctx *c, const struct sr_taps *v, const struct sr_history *h, enum sr_act act,
+                  const struct sr_fmap *add, const struct sr_fmap *to);
+
+/* Both together: a layer as models have it. */
 struct sr_causal_conv {
     struct sr_history past;
-    struct sr_conv *conv;
+    struct sr_taps taps;
 };
 
 /* kt x k x k, padded so that H and W stay; name.weight [out, in, kt, k, k], name.bias [out]. */

@@ -5,9 +5,9 @@
  * then ReLU and a 3 x 3 convolution to the picture.  A memory block is
  *     relu(x + conv(relu(conv(relu(conv([x, x of the frame before]))))))
  *
- * Two identities make it cheaper and change nothing: the block's first convolution over the channels of two frames is a
- * convolution over time with kt = 2; and growing, a 1 x 1 layer without bias, is folded into the 3 x 3 layer behind it,
- * one for each frame it makes.  Frames are carried to the end one by one, so memory does not grow with the clip.
+ * Two identities make it cheaper and change nothing: the block's first convolution over the channels of two frames is
+ * one over time, with a tap for each frame; and growing, a 1 x 1 layer without bias, is folded into the 3 x 3 layer
+ * behind it, one for each frame it makes.  Frames are carried to the end one by one: memory does not grow with the clip.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static const size_t times[STAGES] = { 1, 2, 2 };
 
 struct tiny_block {
     struct sr_history past;             /* x of the frame before, and of this one */
-    struct sr_conv *conv[3];
+    struct sr_taps first;               /* of the three convolutions */
+    struct sr_conv *second, *third;
 };
 
 struct tiny_vae {
@@ -122,45 +123,34 @@ void sr_tiny_info(const struct sr_tiny_shape *s, struct sr_vae_info *info)
 
 /* ---- Loading ---- */
 
-static struct sr_conv_shape shape3x3(size_t in, size_t out, size_t kt)
+static struct sr_conv_shape shape3x3(size_t in, size_t out)
 {
-    return (struct sr_conv_shape){ in, out, kt, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .stride_s = 1 };
-}
-
-static struct sr_conv *open_conv(struct sr_loader *l, size_t in, size_t out, size_t kt, const float *weight,
-                                 struct sr_param b)
-{
-    const struct sr_conv_shape s = shape3x3(in, out, kt);
-    const struct sr_param w = { .data = weight, .type = SR_F32, .n = out * in * kt * 9 };
-    struct sr_conv *v = NULL;
-
-    if (l->result >= 0) l->result = sr_conv_open(l->c, &v, &s, &w, &b, l->err);
-    return v;
+    return (struct sr_conv_shape){ in, out, .kt = 1, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .stride_s = 1 };
 }
 
 static struct sr_conv *load_conv(struct sr_loader *l, size_t in, size_t out, const char *name)
 {
-    const struct sr_conv_shape s = shape3x3(in, out, 1);
+    const struct sr_conv_shape s = shape3x3(in, out);
 
     return sr_load_conv(l, &s, true, true, name);
 }
 
-/* [n, 2 n, 3, 3] over (this frame, the one before) -> [n, n, 2, 3, 3] over time, oldest first */
+/* [n, 2 n, 3, 3] over the channels of this frame and of the one before: a tap for each */
 static void load_memory_conv(struct sr_loader *l, struct tiny_block *b, size_t n)
 {
+    const size_t bytes = n * n * 9 * sizeof(float);
     float *w = sr_load_f32(l, 4, (size_t[]){ n, 2 * n, 3, 3 }, "conv.0.weight");
     float *bias = sr_load_vec(l, n, "conv.0.bias");
-    float *t = sr_malloc(n * n * 18 * sizeof *t);
+    float *tap[2] = { sr_malloc(bytes), sr_malloc(bytes) };
 
-    if (l->result >= 0 && !t) l->result = sr_fail_nomem(l->err, n * n * 18 * sizeof *t, "tiny decoder");
+    if (l->result >= 0 && (!tap[0] || !tap[1])) l->result = sr_fail_nomem(l->err, 2 * bytes, "tiny decoder");
     if (l->result >= 0) {
         for (size_t o = 0; o < n; o++)
-            for (size_t i = 0; i < n; i++)
-                for (size_t before = 0; before < 2; before++)
-                    memcpy(t + ((o * n + i) * 2 + 1 - before) * 9, w + (o * 2 * n + before * n + i) * 9, 9 * sizeof *t);
-        b->conv[0] = open_conv(l, n, n, 2, t, (struct sr_param){ .data = bias, .type = SR_F32, .n = n });
+            for (size_t t = 0; t < 2; t++) memcpy(tap[t] + o * n * 9, w + (2 * o + t) * n * 9, n * 9 * sizeof(float));
+        sr_taps_open(l, &b->first, n, n, 2, 3, (const float *const *)tap, bias);
     }
-    sr_free(t);
+    sr_free(tap[0]);
+    sr_free(tap[1]);
     sr_free(bias);
     sr_free(w);
 }
@@ -171,6 +161,8 @@ static void load_up(struct sr_loader *l, struct tiny_vae *v, size_t stage)
     const size_t n = v->shape.width[stage], out = v->shape.width[stage + 1], rows = v->shape.grow_rows[stage];
     const size_t bytes = out * n * 9 * sizeof(float);
     float *grow, *conv, *w = sr_malloc(bytes);
+    const struct sr_conv_shape s = shape3x3(n, out);
+    const struct sr_param p = { .data = w, .type = SR_F32, .n = out * n * 9 };
     char name[32];
 
     l->prefix[0] = 0;
@@ -186,7 +178,7 @@ static void load_up(struct sr_loader *l, struct tiny_vae *v, size_t stage)
             for (size_t m = 0; m < n; m++)
                 for (size_t i = 0; i < n; i++)
                     for (size_t k = 0; k < 9; k++) w[(o * n + i) * 9 + k] += conv[(o * n + m) * 9 + k] * g[m * n + i];
-        v->up[stage][a] = open_conv(l, n, out, 1, w, (struct sr_param){ 0 });
+        l->result = sr_conv_open(l->c, &v->up[stage][a], &s, &p, NULL, l->err);
     }
     sr_free(w);
     sr_free(conv);
@@ -197,8 +189,8 @@ static void load_block(struct sr_loader *l, struct tiny_block *b, size_t step, s
 {
     snprintf(l->prefix, sizeof l->prefix, "decoder.%zu.", step);
     load_memory_conv(l, b, n);
-    b->conv[1] = load_conv(l, n, n, "conv.2");
-    b->conv[2] = load_conv(l, n, n, "conv.4");
+    b->second = load_conv(l, n, n, "conv.2");
+    b->third = load_conv(l, n, n, "conv.4");
     if (l->result >= 0) l->result = sr_history_open(&b->past, 2, H, W, n, l->c->act, l->err);
 }
 
@@ -211,7 +203,9 @@ static void tiny_close(struct sr_vae *vae)
     for (size_t i = 0; i < STAGES; i++) {
         for (size_t j = 0; j < BLOCKS; j++) {
             sr_history_close(&v->block[i][j].past);
-            for (size_t k = 0; k < 3; k++) sr_conv_close(&v->block[i][j].conv[k]);
+            sr_taps_close(&v->block[i][j].first);
+            sr_conv_close(&v->block[i][j].second);
+            sr_conv_close(&v->block[i][j].third);
         }
         for (size_t a = 0; a < 2; a++) sr_conv_close(&v->up[i][a]);
     }
@@ -232,11 +226,11 @@ static void tiny_memory_block(struct sr_ctx *c, struct tiny_block *b, const stru
 {
     const struct sr_fmap x = sr_history_newest(&b->past);
     const size_t mark = sr_scratch_mark(c);
-    struct sr_fmap h;
+    struct sr_fmap h = sr_fmap_scratch(c, 1, x.H, x.W, x.C, c->act);
 
-    h = sr_conv(c, b->conv[0], &b->past.frames, SR_ACT_RELU, NULL, c->act);
-    h = sr_conv(c, b->conv[1], &h, SR_ACT_RELU, NULL, c->act);
-    sr_conv_to(c, b->conv[2], &h, SR_ACT_RELU, &x, to);
+    sr_taps_conv(c, &b->first, &b->past, SR_ACT_RELU, NULL, &h);
+    h = sr_conv(c, b->second, &h, SR_ACT_RELU, NULL, c->act);
+    sr_conv_to(c, b->third, &h, SR_ACT_RELU, &x, to);
     sr_scratch_release(c, mark);
     sr_history_step(c, &b->past);
 }

@@ -25,7 +25,7 @@ struct wan_res {
 struct wan_stage {
     struct wan_res block[SR_WAN_BLOCKS];
     struct sr_history time_past;        /* input of the convolution over time that doubles the frames */
-    struct sr_conv *time[2];            /* its halves: one output frame each */
+    struct sr_taps time[2];             /* its halves: one output frame each */
     struct sr_conv *up;                 /* 3 x 3 on the enlarged map */
 };
 
@@ -64,36 +64,6 @@ static void load_res(struct sr_loader *l, struct wan_res *b, size_t in, size_t o
     if (in != out) b->shortcut = load_conv2d(l, in, out, 1, false, "conv_shortcut");
 }
 
-/* Elements from .. from + n of a parameter. */
-static struct sr_param part(const struct sr_param *p, size_t from, size_t n)
-{
-    struct sr_param q = *p;
-
-    q.n = n;
-    if (p->data) q.data = (const uint8_t *)p->data + from * sr_type_size(p->type);
-    else q.seed += 2 * from;            /* other numbers; odd seeds stay odd, so never 0 */
-    return q;
-}
-
-/*
- * time_conv has 2 C outputs: the first C are one frame, the others the next.  As two convolutions each frame is there
- * without being picked apart, and the second need not exist while the first is carried to the end.
- */
-static void load_time(struct sr_loader *l, struct wan_stage *st, size_t C, const char *name)
-{
-    const struct sr_conv_shape s = { .in = C, .out = C, .kt = 3, .kh = 1, .kw = 1, .stride_s = 1 };
-    struct sr_param w, b;
-
-    if (l->result < 0) return;
-    l->result = sr_weights_get(l->w, &w, l->err, 5, (size_t[]){ 2 * C, C, 3, 1, 1 }, "%s%s.weight", l->prefix, name);
-    if (l->result >= 0)
-        l->result = sr_weights_get(l->w, &b, l->err, 1, (size_t[]){ 2 * C }, "%s%s.bias", l->prefix, name);
-    for (size_t i = 0; i < 2 && l->result >= 0; i++) {
-        const struct sr_param wi = part(&w, i * w.n / 2, w.n / 2), bi = part(&b, i * C, C);
-        l->result = sr_conv_open(l->c, &st->time[i], &s, &wi, &bi, l->err);
-    }
-}
-
 static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t H, size_t W)
 {
     const struct sr_wan_shape *s = &v->shape;
@@ -108,7 +78,11 @@ static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t 
     snprintf(l->prefix, sizeof l->prefix, "decoder.up_blocks.%zu.%s.", i, s->residual ? "upsampler" : "upsamplers.0");
     st->up = load_conv2d(l, out, sr_wan_stage_in(s, i + 1), 3, true, "resample.1");
     if (!s->grow_t[i]) return;
-    load_time(l, st, out, "time_conv");
+    /*
+     * time_conv has 2 C outputs: the first C are one frame, the others the next.  As two convolutions each frame is
+     * there without being picked apart, and the second need not exist while the first is carried to the end.
+     */
+    for (size_t a = 0; a < 2; a++) sr_taps_load(l, &st->time[a], out, a * out, out, 2 * out, 3, 1, "time_conv");
     if (l->result >= 0) l->result = sr_history_open(&st->time_past, 3, H, W, out, l->c->act, l->err);
 }
 
@@ -137,8 +111,8 @@ static void wan_close(struct sr_vae *vae)
         struct wan_stage *st = &v->stage[i];
         for (size_t j = 0; j < SR_WAN_BLOCKS; j++) close_res(&st->block[j]);
         sr_history_close(&st->time_past);
-        sr_conv_close(&st->time[0]);
-        sr_conv_close(&st->time[1]);
+        sr_taps_close(&st->time[0]);
+        sr_taps_close(&st->time[1]);
         sr_conv_close(&st->up);
     }
 }
@@ -265,7 +239,10 @@ static void wan_stage(struct sr_ctx *c, struct wan_vae *v, size_t i, const struc
         const size_t work_mark = sr_scratch_mark(c);
         struct sr_fmap u = h;
 
-        if (grow) u = sr_conv(c, st->time[a], &st->time_past.frames, SR_ACT_NONE, NULL, c->act);
+        if (grow) {
+            u = sr_fmap_scratch(c, 1, h.H, h.W, h.C, c->act);
+            sr_taps_conv(c, &st->time[a], &st->time_past, SR_ACT_NONE, NULL, &u);
+        }
         u = sr_upsample2(c, &u);
         if (s->residual) wan_enlarge(c, x, &y, factor, first ? factor - 1 : a);     /* the first: the last of its two */
         sr_conv_to(c, st->up, &u, SR_ACT_NONE, s->residual ? &y : NULL, &y);
