@@ -195,6 +195,26 @@ START_TEST(test_linear_threads)
 }
 END_TEST
 
+/* A file's numbers from an odd address, and a type that is not read. */
+START_TEST(test_param)
+{
+    static const uint16_t halves[] = { 0x0000, 0x3c00, 0xc000, 0x3555 };       /* 0, 1, -2, 0.333 in f16 */
+    uint8_t odd[9];
+    const struct sr_param h = { odd + 1, SR_F16, 4, 0, 0 };
+    struct sr_param bad = h;
+    float *a;
+    sora_error err = { 0 };
+
+    memcpy(odd + 1, halves, sizeof halves);
+    ck_assert(sr_param_f32(&a, &h, &err) == SORA_OK);
+    ck_assert(a[0] == 0 && a[1] == 1 && a[2] == -2 && fabsf(a[3] - 1.0f / 3) < 1e-4f);
+    sr_free(a);
+    bad.type = SR_S8;
+    ck_assert_int_eq(sr_param_f32(&a, &bad, &err), SORA_ERR_UNSUPPORTED);
+    ck_assert(a == NULL && strstr(err.text, "I8"));
+}
+END_TEST
+
 START_TEST(test_scratch)
 {
     struct sr_ctx *c = ctx_of(SR_F32, 1);
@@ -519,7 +539,7 @@ END_TEST
 /* Both factors views of one matrix [L, 3 C], the second as it stands and turned over, as attention reads them. */
 START_TEST(test_product)
 {
-    enum { M = 5, L = 37, C = 24 };
+    enum { M = 150, L = 157, C = 24 };      /* several tiles of rows */
 
     for (int bf16 = 0; bf16 < 2; bf16++) {
         struct sr_ctx *c = ctx_of(bf16 ? SR_BF16 : SR_F32, 2);
@@ -622,6 +642,6 @@ START_TEST(test_made_up)
 }
 END_TEST
 
-RUN_TESTS("ops", test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads,
+RUN_TESTS("ops", test_param, test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads,
           test_conv_f32, test_conv_bf16, test_conv_threads, test_conv_slabs, test_product, test_channel_norm,
           test_made_up)

@@ -104,6 +104,16 @@ struct sr_kernels {
     struct sr_attention_kernels attention_any[SR_ELEMS];    /* plain C, any D */
 };
 
+/* ---- The peak of this CPU, for shares of it ---- */
+
+enum sr_peak { SR_PEAK_F32, SR_PEAK_BF16, SR_PEAK_INT8 };
+
+/*
+ * 1e9 operations a second (a multiply-add is two) of a loop in registers on so many threads, measured for about that
+ * long; 0 where a CPU with these flags has no instruction for it (bf16: AVX512-BF16 dot products; AMX is not measured).
+ */
+double sr_peak_gflops(enum sr_peak what, unsigned cpu, int threads, double seconds);
+
 /* The table for a CPU with these SR_CPU_* flags; 0: plain C. */
 void sr_kernels_init(struct sr_kernels *k, unsigned cpu);
 void sr_kernels_init_c(struct sr_kernels *k);

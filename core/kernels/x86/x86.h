@@ -19,6 +19,10 @@
     sr_silu_fn sr_silu_##level;                                                                                        \
     sr_channel_norm_fn sr_channel_norm_f32_##level, sr_channel_norm_bf16_##level
 
+/* One round of a peak loop: how many operations it has done.  sink keeps the compiler from dropping it. */
+typedef double sr_peak_fn(float *sink);
+sr_peak_fn sr_peak_f32_avx2, sr_peak_int8_avx2, sr_peak_f32_avx512, sr_peak_bf16_avx512, sr_peak_int8_avx512;
+
 SR_X86_KERNELS(avx2);
 SR_X86_KERNELS(avx512);
 
