@@ -30,11 +30,11 @@ static int list_models(void)
 /* 1234567890 -> "1.23 G" */
 static const char *human(char *out, size_t size, double v, double k, const char *unit)
 {
-    static const char *const prefix[] = { "", "k", "M", "G", "T", "P", "E" };
+    static const char *const prefix[] = { "", "K", "M", "G", "T", "P", "E" };
     int i = 0;
 
     while (v >= k && i < 6) v /= k, i++;
-    snprintf(out, size, i || v != (double)(int)v ? "%.2f %s%s%s" : "%.0f %s%s%s", v, prefix[i], i && k == 1024 ? "i" : "", unit);
+    snprintf(out, size, i || v != (double)(int)v ? "%.2f %s%s%s" : "%.0f %s%s%s", v, i == 1 && k == 1000 ? "k" : prefix[i], i && k == 1024 ? "i" : "", unit);
     return out;
 }
 
