@@ -47,18 +47,22 @@ static void step(const struct sr_attention_step *s)
     }
 }
 
-static void end_f32(void *out, const float *o, float sum, size_t D)
+static inline void end(void *out, size_t stride, const float *o, const float *sum, size_t n, size_t D, const bool bf16)
 {
-    const float inv = sum == 0 ? 0 : 1 / sum;
-
-    for (size_t d = 0; d < D; d++) ((float *)out)[d] = o[d] * inv;
+    for (size_t i = 0; i < n; i++) {
+        const float inv = sum[i] == 0 ? 0 : 1 / sum[i];
+        for (size_t d = 0; d < D; d++) sr_elem_set((uint8_t *)out + i * stride, d, bf16, o[i * D + d] * inv);
+    }
 }
 
-static void end_bf16(void *out, const float *o, float sum, size_t D)
+static void end_f32(void *out, size_t stride, const float *o, const float *sum, size_t n, size_t D)
 {
-    const float inv = sum == 0 ? 0 : 1 / sum;
+    end(out, stride, o, sum, n, D, false);
+}
 
-    for (size_t d = 0; d < D; d++) ((uint16_t *)out)[d] = sr_f32_to_bf16(o[d] * inv);
+static void end_bf16(void *out, size_t stride, const float *o, const float *sum, size_t n, size_t D)
+{
+    end(out, stride, o, sum, n, D, true);
 }
 
 const struct sr_attention_kernels sr_attention_c[SR_ELEMS] = {

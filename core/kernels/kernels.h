@@ -74,8 +74,8 @@ struct sr_attention_step {
 typedef void sr_attention_step_fn(const struct sr_attention_step *s);
 /* Pack n rows of D elements.  The caller gives rows up to a multiple of width, rows of zeros at the end if need be. */
 typedef void sr_attention_pack_fn(void *out, const void *const *rows, size_t n, size_t D);
-/* out[i] = o[i] / sum; zeros where sum is 0: every key was masked */
-typedef void sr_attention_end_fn(void *out, const float *o, float sum, size_t D);
+/* Rows of o / sum; zeros where sum is 0: every key was masked.  o: rows of D rounded up to width; out: stride bytes. */
+typedef void sr_attention_end_fn(void *out, size_t stride, const float *o, const float *sum, size_t n, size_t D);
 
 struct sr_attention_kernels {
     size_t queries;             /* rows of one step; fewer are padded with zeros */

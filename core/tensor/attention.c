@@ -15,7 +15,8 @@
 
 enum {
     ITEM_STEPS = 16,                /* queries of an item / queries of a step: what a block of keys is read once for */
-    MAX_KEYS = 256                  /* of a block, in any kernel */
+    MAX_KEYS = 256,                 /* of a block, in any kernel */
+    MAX_QUERIES = ITEM_STEPS * 16
 };
 #define PACKED_MAX ((size_t)32 << 20)   /* bytes of packed heads, where one alone is not more: they should stay in L3 */
 #define SMALL_FLOP 2e6                  /* below, waking the other threads costs more than they save */
@@ -49,15 +50,10 @@ static size_t aligned(size_t n)
     return SR_ROUND_UP(n, 64);
 }
 
-static size_t max_queries(const struct job *j)
-{
-    return ITEM_STEPS * j->kern->queries;
-}
-
 /* The buffers from p on, and how many bytes they take (p NULL: for that alone). */
 static size_t lay_out(const struct job *j, struct buffers *b, uint8_t *p)
 {
-    const size_t n = max_queries(j);
+    const size_t n = ITEM_STEPS * j->kern->queries;
     const size_t sizes[] = { n * j->width * sizeof(float), n * sizeof(float), n * sizeof(float),
                              j->kern->queries * j->kern->keys * sizeof(float), n * j->D * j->kern->elem };
     uint8_t *at[SR_COUNT(sizes)];
@@ -91,9 +87,13 @@ static void cut_items(struct job *j, size_t threads)
     }
 }
 
-static const uint8_t *head_row(const struct sr_tensor *x, size_t i, size_t head, size_t D)
+/* Rows first .. first + n of one head. */
+static void head_rows(const void **rows, const struct sr_tensor *x, size_t first, size_t n, size_t head, size_t D)
 {
-    return (const uint8_t *)sr_row(x, i) + head * D * sr_type_size(x->type);
+    const size_t size = sr_type_size(x->type), stride = x->stride * size;
+    const uint8_t *p = (const uint8_t *)sr_row(x, first) + head * D * size;
+
+    for (size_t i = 0; i < n; i++) rows[i] = p + i * stride;
 }
 
 /* Pack keys and values first .. first + n of one head, which may lie in several parts. */
@@ -102,18 +102,20 @@ static void pack_block(const struct job *j, size_t head, size_t first, size_t n,
     const size_t padded = SR_ROUND_UP(n, j->kern->width);
     const void *k[MAX_KEYS], *v[MAX_KEYS];
     const struct sr_kv *part = j->kv;
-    size_t row = first;
+    size_t row = first, i = 0;
 
-    for (; row >= part->k.rows; part++) row -= part->k.rows;
-    for (size_t i = 0; i < padded; i++, row++) {
-        if (i >= n) {
-            k[i] = v[i] = j->zeros;
+    for (; i < n; part++) {
+        const size_t rows = part->k.rows, some = row < rows ? SR_MIN(rows - row, n - i) : 0;
+        if (!some) {
+            row -= rows;
             continue;
         }
-        while (row >= part->k.rows) part++, row = 0;
-        k[i] = head_row(&part->k, row, head, j->D);
-        v[i] = head_row(&part->v, row, head, j->D);
+        head_rows(k + i, &part->k, row, some, head, j->D);
+        head_rows(v + i, &part->v, row, some, head, j->D);
+        i += some;
+        row = 0;                /* the next part from its start */
     }
+    for (; i < padded; i++) k[i] = v[i] = j->zeros;
     j->kern->pack_k(to, k, padded, j->D);
     j->kern->pack_v(to + j->block_bytes, v, padded, j->D);
 }
@@ -121,12 +123,14 @@ static void pack_block(const struct job *j, size_t head, size_t first, size_t n,
 /* Queries first .. first + n of one head against all its keys. */
 static void attend(const struct job *j, size_t head, const uint8_t *packed, size_t first, size_t n, struct buffers *b)
 {
-    const size_t R = j->kern->queries, padded = SR_ROUND_UP(n, R), D = j->D;
+    const size_t R = j->kern->queries, padded = SR_ROUND_UP(n, R), D = j->D, out_size = sr_type_size(j->out->type);
     const float *rel = j->rel_bias ? j->rel_bias + head * (2 * j->T - 1) + j->T - 1 - first : NULL;
+    const void *rows[MAX_QUERIES];
 
+    head_rows(rows, j->q, first, n, head, D);
+    for (size_t i = n; i < padded; i++) rows[i] = j->zeros;
+    j->kern->pack_q(b->q, rows, padded, D);
     for (size_t i = 0; i < padded; i++) {
-        const void *row = i < n ? head_row(j->q, first + i, head, D) : j->zeros;
-        j->kern->pack_q(b->q + i * D * j->kern->elem, &row, 1, D);
         b->max[i] = -INFINITY;
         b->sum[i] = 0;
     }
@@ -139,8 +143,7 @@ static void attend(const struct job *j, size_t head, const uint8_t *packed, size
                 .key_bias = j->key_bias ? j->key_bias + at : NULL, .rel_bias = rel ? rel + at - i : NULL,
                 .o = b->o + i * j->width, .max = b->max + i, .sum = b->sum + i, .scores = b->scores,
                 .D = D, .n = SR_MIN(j->block_keys, j->T - at), .scale = j->scale });
-    for (size_t i = 0; i < n; i++)
-        j->kern->end((uint8_t *)head_row(j->out, first + i, head, D), b->o + i * j->width, b->sum[i], D);
+    j->kern->end((uint8_t *)sr_row(j->out, first) + head * D * out_size, j->out->stride * out_size, b->o, b->sum, n, D);
 }
 
 /* Heads first .. first + heads, by all threads. */

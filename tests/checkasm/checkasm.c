@@ -134,6 +134,7 @@ int main(int argc, char **argv)
     checkasm_norm(tc);
     checkasm_rope(tc);
     checkasm_gate(tc);
+    checkasm_attention(tc);
     suite_add_tcase(s, tc);
     srunner_run_all(r, CK_ENV);
     failed = srunner_ntests_failed(r);

@@ -79,5 +79,6 @@ void checkasm_convert(TCase *tc);
 void checkasm_norm(TCase *tc);
 void checkasm_rope(TCase *tc);
 void checkasm_gate(TCase *tc);
+void checkasm_attention(TCase *tc);
 
 #endif

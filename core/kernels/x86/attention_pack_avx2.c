@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attention: operands into the layout that attention.h describes, and results out; D is a multiple of 8. */
-#include <immintrin.h>
-
+/* Attention: operands into the layout that attention_vec.h describes; D is a multiple of 8. */
 #include "kernels/x86/attention.h"
+#include "kernels/x86/vec.h"
 
 /* What becomes of the 32 bits of a packed element: a float as it is, a bf16 made a float, two bf16 as they are. */
 enum form { F32, WIDE, PAIR };
 
 /* Packed elements d .. d + 8 of a row of form f. */
-SR_INLINE __m256i load8(const void *row, size_t d, const enum form f)
+INLINE __m256i load8(const void *row, size_t d, const enum form f)
 {
     if (f == WIDE)
         return _mm256_slli_epi32(
@@ -16,12 +15,12 @@ SR_INLINE __m256i load8(const void *row, size_t d, const enum form f)
     return _mm256_loadu_si256((const __m256i *)((const uint32_t *)row + d));
 }
 
-SR_INLINE void store8(uint32_t *out, __m256i v)
+INLINE void store8(uint32_t *out, __m256i v)
 {
     _mm256_storeu_si256((__m256i *)out, v);
 }
 
-SR_INLINE void transpose8(__m256i x[8])
+INLINE void transpose8(__m256i x[8])
 {
     __m256i a[8], b[8];
 
@@ -45,7 +44,7 @@ SR_INLINE void transpose8(__m256i x[8])
 }
 
 /* n rows of D elements -> panels [D, panel]: 8 rows by 8 elements at a time. */
-SR_INLINE void pack_k(uint32_t *out, const void *const *rows, size_t n, size_t D, const size_t panel, const enum form f)
+INLINE void pack_k(uint32_t *out, const void *const *rows, size_t n, size_t D, const size_t panel, const enum form f)
 {
     const size_t elems = f == PAIR ? D / 2 : D;
 
@@ -68,7 +67,7 @@ SR_INLINE void pack_k(uint32_t *out, const void *const *rows, size_t n, size_t D
 }
 
 /* n rows of D elements -> panels [n, panel], or [n / 2, panel] of pairs; zeros in the columns that width adds. */
-SR_INLINE void pack_v(uint32_t *out, const void *const *rows, size_t n, size_t D, const size_t panel, const size_t width,
+INLINE void pack_v(uint32_t *out, const void *const *rows, size_t n, size_t D, const size_t panel, const size_t width,
                    const enum form f)
 {
     const size_t elems = f == PAIR ? n / 2 : n, cols = SR_ROUND_UP(D, width);
@@ -102,41 +101,28 @@ PACK(f32, F32, 64, 16)
 PACK(wide, WIDE, 64, 16)
 PACK(pair, PAIR, 64, 16)
 
+INLINE void pack_q(uint32_t *out, const void *const *rows, size_t n, size_t D, const enum form f)
+{
+    const size_t elems = f == PAIR ? D / 2 : D;
+
+    for (size_t i = 0; i < n; i++, out += elems) {
+        size_t d = 0;
+        for (; d + 8 <= elems; d += 8) store8(out + d, load8(rows[i], d, f));
+        memcpy(out + d, (const uint32_t *)rows[i] + d, (elems - d) * sizeof *out);      /* pairs alone */
+    }
+}
+
 void sr_attention_pack_q_f32(void *out, const void *const *rows, size_t n, size_t D)
 {
-    for (size_t i = 0; i < n; i++) memcpy((float *)out + i * D, rows[i], D * sizeof(float));
+    pack_q(out, rows, n, D, F32);
 }
 
 void sr_attention_pack_q_wide(void *out, const void *const *rows, size_t n, size_t D)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t d = 0; d < D; d += 8) store8((uint32_t *)out + i * D + d, load8(rows[i], d, WIDE));
+    pack_q(out, rows, n, D, WIDE);
 }
 
 void sr_attention_pack_q_pair(void *out, const void *const *rows, size_t n, size_t D)
 {
-    for (size_t i = 0; i < n; i++) memcpy((uint16_t *)out + i * D, rows[i], D * sizeof(uint16_t));
-}
-
-void sr_attention_end_f32(void *out, const float *o, float sum, size_t D)
-{
-    const __m256 inv = _mm256_set1_ps(sum == 0 ? 0 : 1 / sum);
-
-    for (size_t d = 0; d < D; d += 8) _mm256_storeu_ps((float *)out + d, _mm256_mul_ps(_mm256_load_ps(o + d), inv));
-}
-
-void sr_attention_end_bf16(void *out, const float *o, float sum, size_t D)
-{
-    const __m256 inv = _mm256_set1_ps(sum == 0 ? 0 : 1 / sum);
-
-    for (size_t d = 0; d < D; d += 8) {
-        const __m256 x = _mm256_mul_ps(_mm256_load_ps(o + d), inv);
-        const __m256i u = _mm256_castps_si256(x);
-        const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-        __m256i y = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
-
-        y = _mm256_blendv_epi8(y, _mm256_set1_epi32(0x7fc0), _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
-        y = _mm256_permute4x64_epi64(_mm256_packus_epi32(y, y), 0x08);
-        _mm_storeu_si128((__m128i *)((uint16_t *)out + d), _mm256_castsi256_si128(y));
-    }
+    pack_q(out, rows, n, D, PAIR);
 }

@@ -31,7 +31,13 @@ INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 INLINE vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE vf v_scale2(vf a, vf n) { return _mm512_scalef_ps(a, n); }              /* a * 2^n, n whole */
+INLINE vf v_times2(vf a, vf n)          /* a * 2^n; n whole, in the lowest bits of the float, the rest of no matter */
+{
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
+}
 INLINE float v_sum(vf a) { return _mm512_reduce_add_ps(a); }
+INLINE float v_largest(vf a) { return _mm512_reduce_max_ps(a); }
 
 /* Pairs (a, b) become (a * c - b * s, a * s + b * c); c and s point at one number a pair. */
 INLINE vf v_turn(vf x, const float *c, const float *s)
@@ -112,6 +118,20 @@ INLINE vf v_scale2(vf a, vf n)          /* |n| <= 127: by way of the exponent bi
 {
     const vi e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(e));
+}
+
+INLINE vf v_times2(vf a, vf n)
+{
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
+}
+
+INLINE float v_largest(vf a)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
 INLINE float v_sum(vf a)
