@@ -6,11 +6,22 @@
  */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "gstsorajob.h"
 
 #define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 4)
+#define EXIT_WAIT_US (2 * G_USEC_PER_SEC)
+
+/* Threads that outlived their element's stop().  Process-wide as exit() is, which must not take libraries apart below
+   a thread that computes in them. */
+static struct {
+    GMutex   lock;
+    GCond    cond;
+    guint    running;
+    gboolean registered;
+} late;
 
 struct GstSoraJob {
     GWeakRef        owner;
@@ -21,6 +32,7 @@ struct GstSoraJob {
     GMutex lock;
     GCond  cond;
     gboolean go, flushing, cancelled, ended;
+    gboolean late;                      /* counted in late.running */
     guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
     sora_result result;                 /* SORA_OK until the work ends */
     sora_format   format;
@@ -235,6 +247,13 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
         g_clear_pointer(text, g_ref_string_release);
         *text = g_ref_string_new(f.prompt_text);
     }
+    g_mutex_lock(&job->lock);
+    cancelled = job->cancelled;
+    g_mutex_unlock(&job->lock);
+    if (cancelled) {                            /* late, GStreamer itself may be gone */
+        g_free(data);
+        return SORA_ERR_CANCELLED;
+    }
     frame.buffer = gst_buffer_new_wrapped(data, size);
     frame.prompt = f.prompt;
     frame.text = *text ? g_ref_string_acquire(*text) : NULL;
@@ -265,7 +284,7 @@ static gpointer job_thread(gpointer data)
     sora_session *s = NULL;
     sora_error err = { 0 };
     gchar *text = NULL;
-    gboolean cancelled;
+    gboolean cancelled, was_late;
     sora_result r;
 
     r = wait_turn(job);
@@ -299,9 +318,16 @@ static gpointer job_thread(gpointer data)
     while (job->previous && !gst_sora_job_wait_end(job->previous, g_get_monotonic_time() + G_USEC_PER_SEC)) { }
     g_mutex_lock(&job->lock);
     job->ended = TRUE;
+    was_late = job->late;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     gst_sora_job_unref(job);
+    if (was_late) {
+        g_mutex_lock(&late.lock);
+        late.running--;
+        g_cond_broadcast(&late.cond);
+        g_mutex_unlock(&late.lock);
+    }
     return NULL;
 }
 
@@ -433,6 +459,29 @@ gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline)
     ended = job->ended;
     g_mutex_unlock(&job->lock);
     return ended;
+}
+
+static void wait_for_late_ones(void)
+{
+    const gint64 deadline = g_get_monotonic_time() + EXIT_WAIT_US;
+
+    g_mutex_lock(&late.lock);
+    while (late.running && g_cond_wait_until(&late.cond, &late.lock, deadline)) { }
+    g_mutex_unlock(&late.lock);
+}
+
+void gst_sora_job_leave(GstSoraJob *job)
+{
+    g_mutex_lock(&late.lock);
+    g_mutex_lock(&job->lock);
+    if (!job->ended && !job->late) {
+        job->late = TRUE;
+        late.running++;
+        /* Registered this late so that it runs before what the engine's libraries have registered. */
+        if (!late.registered) late.registered = !atexit(wait_for_late_ones);
+    }
+    g_mutex_unlock(&job->lock);
+    g_mutex_unlock(&late.lock);
 }
 
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err)

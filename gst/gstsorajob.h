@@ -75,6 +75,9 @@ guint gst_sora_job_cancel(GstSoraJob *job);
 void gst_sora_job_drop(GstSoraJob *job);
 gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline);       /* FALSE: it still runs */
 
+/* Of a cancelled job that did not end in time: it goes on alone, and exit() waits up to 2 s for it. */
+void gst_sora_job_leave(GstSoraJob *job);
+
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err);
 void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats);
 

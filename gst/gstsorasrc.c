@@ -190,10 +190,13 @@ static gboolean stop(GstBaseSrc *base)
     if (job) {
         cancel_job(self, job);
         gst_sora_job_drop(job);
-        if (gst_sora_job_wait_end(job, g_get_monotonic_time() + STOP_WAIT_US))
+        if (gst_sora_job_wait_end(job, g_get_monotonic_time() + STOP_WAIT_US)) {
             gst_sora_job_unref(job);
-        else
+        } else {
+            GST_WARNING_OBJECT(self, "the engine has not stopped in time");
+            gst_sora_job_leave(job);
             self->late = job;           /* the next run waits for it, in its own thread */
+        }
     }
     gst_sora_flow_reset(self);
     return TRUE;

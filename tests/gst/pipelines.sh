@@ -89,6 +89,8 @@ sigint() {
 }
 sigint 1.5 gst-launch-1.0 $SLOW ! fakesink
 [ $took -lt 1500 ] || fail "Ctrl-C took $took ms"
+sigint 1 gst-launch-1.0 sorasrc model=test/step-delay=1500/ignore-cancel=1 prompt=x num-frames=0 ! fakesink
+[ $status -lt 100 ] || [ $status -eq 130 ] || fail "an engine that stops late: exit status $status"
 sigint 2.5 gst-launch-1.0 -e $LIVE ! videoconvert ! $ENC ! mp4mux ! filesink location="$dir/l.mp4"
 same "live Ctrl-C" $status 0
 frames=$(probe "$dir/l.mp4" nb_read_frames)
