@@ -229,13 +229,14 @@ START_TEST(test_config)
     char text[400];
 
     ck_assert_int_eq(read_text(&k, "{\"_class_name\": \"UniPCMultistepScheduler\", \"use_flow_sigmas\": true, "
-                               "\"prediction_type\": \"flow_prediction\", \"flow_shift\": 5.0, \"solver_order\": 1}", NULL),
-                     SORA_OK);
-    ck_assert(k.kind == SR_UNIPC && k.shift == 5 && k.order == 1 && k.truncate_t && !k.n_fixed);
-    ck_assert_int_eq(read_text(&k, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 8}", NULL), SORA_OK);
-    ck_assert(k.kind == SR_EULER && k.shift == 8 && k.shift_twice && !k.truncate_t);
-    ck_assert_int_eq(read_text(&k, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"stochastic_sampling\": true}",
+                               "\"prediction_type\": \"flow_prediction\", \"flow_shift\": 5.0, \"solver_order\": 1}",
                                NULL), SORA_OK);
+    ck_assert(k.kind == SR_UNIPC && k.shift == 5 && k.order == 1 && k.truncate_t && !k.n_fixed);
+    ck_assert_int_eq(read_text(&k, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 8}", NULL),
+                     SORA_OK);
+    ck_assert(k.kind == SR_EULER && k.shift == 8 && k.shift_twice && !k.truncate_t);
+    ck_assert_int_eq(read_text(&k, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"stochastic_sampling\": "
+                               "true}", NULL), SORA_OK);
     ck_assert(k.kind == SR_RENOISE && k.shift == 1);
     for (size_t i = 0; i < SR_COUNT(bad); i++) {
         sora_error err = { 0 };
@@ -294,8 +295,8 @@ static sora_result stream_text(struct sr_stream_config *k, struct sr_preconditio
 
 START_TEST(test_stream_config)
 {
-    static const char good[] = "{\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2, "
-                               "\"next_steps\": 3, \"window\": 5, \"context_time\": 0.04}, "
+    static const char good[] = "{\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, "
+                               "\"first_guidance\": 2, \"next_steps\": 3, \"window\": 5, \"context_time\": 0.04}, "
                                "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}";
     static const char *const bad[][2] = {
         { "{\"sampler\": {\"kind\": \"heun\"}, \"spread\": [1], \"spread_next\": [1]}", "heun" },

@@ -353,9 +353,9 @@ static void write_renamed(const struct sr_weights *w, const char *path, const ch
 START_TEST(test_original_names)
 {
     static const char *const prefixes[] = { "", "model.diffusion_model.", "model.", "net.", "generator_ema.model." };
-    static const char config[] = "{\"_class_name\": \"WanModel\", \"dim\": 48, \"num_heads\": 2, \"ffn_dim\": 64, \"eps\": 1e-06, "
-                                 "\"freq_dim\": 32, \"in_dim\": 4, \"out_dim\": 4, \"num_layers\": 2, \"text_len\": 512, "
-                                 "\"text_dim\": 24, \"model_type\": \"t2v\"}";
+    static const char config[] = "{\"_class_name\": \"WanModel\", \"dim\": 48, \"num_heads\": 2, \"ffn_dim\": 64, "
+                                 "\"eps\": 1e-06, \"freq_dim\": 32, \"in_dim\": 4, \"out_dim\": 4, "
+                                 "\"num_layers\": 2, \"text_len\": 512, \"text_dim\": 24, \"model_type\": \"t2v\"}";
     struct fixture f;
     struct sr_weights *w;
     char dir[] = "/tmp/sora-wan-XXXXXX", file[80], json[80], from[600];
@@ -398,7 +398,8 @@ START_TEST(test_single_file)
         { "time_projection.1.weight", 2, { 768, 128 } }, { "time_projection.1.bias", 1, { 768 } },
         { "text_embedding.0.weight", 2, { 128, 20 } }, { "text_embedding.0.bias", 1, { 128 } },
         { "text_embedding.2.weight", 2, { 128, 128 } }, { "text_embedding.2.bias", 1, { 128 } },
-        { "head.head.weight", 2, { 12, 128 } }, { "head.head.bias", 1, { 12 } }, { "head.modulation", 3, { 1, 2, 128 } },
+        { "head.head.weight", 2, { 12, 128 } }, { "head.head.bias", 1, { 12 } },
+        { "head.modulation", 3, { 1, 2, 128 } },
         { "blocks.0.modulation", 3, { 1, 6, 128 } },
         { "blocks.0.self_attn.q.weight", 2, { 128, 128 } }, { "blocks.0.self_attn.q.bias", 1, { 128 } },
         { "blocks.0.self_attn.k.weight", 2, { 128, 128 } }, { "blocks.0.self_attn.k.bias", 1, { 128 } },
@@ -472,10 +473,11 @@ START_TEST(test_refused)
     static const char *const keys[][2] = {
         { "num_attention_heads", "0" }, { "num_attention_heads", "1000000000000" }, { "attention_head_dim", "4" },
         { "attention_head_dim", "25" }, { "attention_head_dim", "1.5" }, { "in_channels", "-1" },
-        { "out_channels", "70000" }, { "text_dim", "0" }, { "freq_dim", "33" }, { "ffn_dim", "\"x\"" }, { "num_layers", "0" },
-        { "num_layers", "257" }, { "eps", "0" }, { "eps", "1" }, { "patch_size", "[1, 2]" }, { "patch_size", "[2, 2, 2]" },
-        { "patch_size", "[1, 2, 9]" }, { "qk_norm", "\"layer\"" }, { "image_dim", "1280" }, { "added_kv_proj_dim", "64" },
-        { "rope_max_seq_len", "0" }, { "cross_attn_norm", "3" }, { "_class_name", "\"Unknown\"" },
+        { "out_channels", "70000" }, { "text_dim", "0" }, { "freq_dim", "33" }, { "ffn_dim", "\"x\"" },
+        { "num_layers", "0" }, { "num_layers", "257" }, { "eps", "0" }, { "eps", "1" }, { "patch_size", "[1, 2]" },
+        { "patch_size", "[2, 2, 2]" }, { "patch_size", "[1, 2, 9]" }, { "qk_norm", "\"layer\"" },
+        { "image_dim", "1280" }, { "added_kv_proj_dim", "64" }, { "rope_max_seq_len", "0" }, { "cross_attn_norm", "3" },
+        { "_class_name", "\"Unknown\"" },
     };
     char text[300];
 
@@ -483,10 +485,11 @@ START_TEST(test_refused)
     for (size_t i = 0; i < SR_COUNT(keys); i++) {
         sora_error err = { 0 };
         const bool class = !strcmp(keys[i][0], "_class_name");
-        snprintf(text, sizeof text, "{%s \"%s\": %s}", class ? "" : "\"_class_name\": \"WanTransformer3DModel\",", keys[i][0],
-                 keys[i][1]);
+        snprintf(text, sizeof text, "{%s \"%s\": %s}", class ? "" : "\"_class_name\": \"WanTransformer3DModel\",",
+                 keys[i][0], keys[i][1]);
         ck_assert_msg(probe_text(text, &err) < 0, "%s was taken", text);
-        ck_assert_msg(class || strstr(err.text, keys[i][0]) || strstr(err.text, "channels in"), "%s: %s", text, err.text);
+        ck_assert_msg(class || strstr(err.text, keys[i][0]) || strstr(err.text, "channels in"), "%s: %s", text,
+                      err.text);
     }
     ck_assert_int_lt(probe_text("{\"_class_name\": \"WanModel\", \"dim\": 50, \"num_heads\": 12}", NULL), 0);
     ck_assert_int_lt(probe_text("[]", NULL), 0);
@@ -500,6 +503,7 @@ START_TEST(test_setup)
         { .F = 1, .H = 4, .W = 0, .prompts = 1 }, { .F = 1, .H = (size_t)1 << 40, .W = 1 << 20, .prompts = 1 },
         { .F = 1, .H = 4, .W = 6, .prompts = 0 }, { .F = 1, .H = 4, .W = 6, .window = 1 << 20, .prompts = 1 },
     };
+    const struct sr_model_setup unknown = { .shape = "nosuch", .F = 1, .H = 2, .W = 2, .prompts = 1 };
     struct fixture f;
     struct sr_ctx *c;
     struct sr_model *m;
@@ -514,8 +518,7 @@ START_TEST(test_setup)
         ck_assert_int_lt(sr_model_open(c, &m, &s, NULL), 0);
         ck_assert(m == NULL);
     }
-    ck_assert_int_lt(sr_model_open(c, &m, &(struct sr_model_setup){ .shape = "nosuch", .F = 1, .H = 2, .W = 2, .prompts = 1 },
-                                   &err), 0);
+    ck_assert_int_lt(sr_model_open(c, &m, &unknown, &err), 0);
     ck_assert(strstr(err.text, "nosuch") && strstr(err.text, "wan2.1-1.3b"));
     sr_ctx_close(&c);
     fixture_close(&f);

@@ -10,7 +10,8 @@ struct sr_model_family {
     /* Is path a model of this family?  Says so without an error where it is not. */
     bool (*knows)(const char *path);
     sora_result (*probe)(struct sr_model_info *info, const char *path, sora_error *err);
-    sora_result (*open)(struct sr_ctx *c, void **m, struct sr_model_info *info, const struct sr_model_setup *s, sora_error *err);
+    sora_result (*open)(struct sr_ctx *c, void **m, struct sr_model_info *info, const struct sr_model_setup *s,
+                        sora_error *err);
     void (*close)(void **m);
     void (*set_text)(struct sr_ctx *c, void *m, int which, const float *text, size_t real);
     /* out NULL: a commit */

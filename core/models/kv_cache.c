@@ -22,8 +22,9 @@ sora_result sr_kv_cache_open(struct sr_kv_cache **out, size_t layers, size_t P, 
     *out = NULL;
     if (!kc) return sr_fail_nomem(err, sizeof *kc, "the cache of keys");
     *kc = (struct sr_kv_cache){ .layers = layers, .P = P, .C = C, .sink = sink, .window = window, .type = type };
-    if (SR_ADD_OVERFLOWS(sink, window, &sink) || SR_MUL_OVERFLOWS(bytes, sink, &bytes) || SR_MUL_OVERFLOWS(bytes, P, &bytes) ||
-        SR_MUL_OVERFLOWS(bytes, C, &bytes) || SR_MUL_OVERFLOWS(bytes, layers, &bytes) || SR_MUL_OVERFLOWS(bytes, 2, &bytes))
+    if (SR_ADD_OVERFLOWS(sink, window, &sink) || SR_MUL_OVERFLOWS(bytes, sink, &bytes) ||
+        SR_MUL_OVERFLOWS(bytes, P, &bytes) || SR_MUL_OVERFLOWS(bytes, C, &bytes) ||
+        SR_MUL_OVERFLOWS(bytes, layers, &bytes) || SR_MUL_OVERFLOWS(bytes, 2, &bytes))
         bytes = SIZE_MAX;
     /* Pages that no frame reaches are never touched: a cache for a second prompt costs nothing until it is used. */
     if (bytes == SIZE_MAX || !(kc->data = sr_aligned(bytes))) {

@@ -18,8 +18,8 @@ static const struct sr_model_family *family_of(const char *path, sora_error *err
 {
     for (size_t i = 0; i < SR_COUNT(families); i++)
         if (families[i]->knows(path)) return families[i];
-    sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no transformer that is known here; wanted: a folder with transformer/config.json "
-            "of a Wan, or a Wan's single file", path);
+    sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no transformer that is known here; wanted: a folder with "
+            "transformer/config.json of a Wan, or a Wan's single file", path);
     return NULL;
 }
 
@@ -77,13 +77,14 @@ const struct sr_model_info *sr_model_get_info(const struct sr_model *m)
     return &m->info;
 }
 
-sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, const float *text, size_t real, sora_error *err)
+sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, const float *text, size_t real,
+                              sora_error *err)
 {
     sora_result r;
 
     if (which < 0 || which >= m->prompts || real > m->info.text_len)
-        return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d with %zu rows of text; there is room for %d with %zu", which, real,
-                       m->prompts, m->info.text_len);
+        return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d with %zu rows of text; there is room for %d with %zu", which,
+                       real, m->prompts, m->info.text_len);
     m->family->set_text(c, m->m, which, text, real);
     if ((r = outcome(c, err)) < 0) return r;
     m->have_text |= 1u << which;
@@ -101,13 +102,14 @@ static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const s
     return outcome(c, err);
 }
 
-sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
-                             sora_error *err)
+sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                             float *out, sora_error *err)
 {
     return pass(c, m, which, in, out, err);
 }
 
-sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, sora_error *err)
+sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                            sora_error *err)
 {
     if (!m->caches) return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
     return pass(c, m, which, in, NULL, err);

@@ -9,7 +9,7 @@
 struct sr_model_info {
     char family[32];            /* "wan", "pocket" */
     int channels;               /* C of the latents */
-    int prior;                  /* channels of sr_model_input.prior: C for pocket, what is beside the latent for Wan I2V, 0 */
+    int prior;                  /* channels of sr_model_input.prior: pocket C, Wan I2V what is beside the latent; 0 */
     int patch_t, patch_h, patch_w;
     size_t text_dim;            /* D of the text states */
     size_t text_len;            /* T: rows the transformer attends to, padding included */
@@ -51,16 +51,18 @@ sora_result sr_model_open(struct sr_ctx *c, struct sr_model **m, const struct sr
 void sr_model_close(struct sr_model **m);
 const struct sr_model_info *sr_model_get_info(const struct sr_model *m);
 
-/* Text states of prompt `which` [text_len, text_dim], of which `real` rows are not padding (zeros): projected, and keys and
-   values of all layers kept. */
-sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, const float *text, size_t real, sora_error *err);
+/* Text states of prompt `which` [text_len, text_dim], of which `real` rows are not padding (zeros): projected, and
+   keys and values of all layers kept. */
+sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, const float *text, size_t real,
+                              sora_error *err);
 
 /* out [C, F, H, W] = the network's output (velocity, or what the family's sampler wants). */
-sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
-                             sora_error *err);
-/* The same pass, whose keys and values enter the cache; the output is not computed.  Each prompt has a cache of its own:
-   with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is empty. */
-sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, sora_error *err);
+sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                             float *out, sora_error *err);
+/* The same pass, whose keys and values enter the cache; the output is not computed.  Each prompt has a cache of its
+   own: with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is empty. */
+sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                            sora_error *err);
 /* Forget cached keys and values: the next chunk begins a stream. */
 void sr_model_reset(struct sr_model *m);
 /* Work of one forward pass at the setup's shape, with a full cache. */

@@ -4,7 +4,8 @@
 
 #include "pipeline/precondition.h"
 
-void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t, size_t n)
+void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t,
+                              size_t n)
 {
     for (size_t ch = 0; ch < p->C; ch++) {
         /* (x - x0) / t with the division carried out, so that nothing cancels at small t. */
@@ -25,12 +26,13 @@ static sora_result read_spread(const struct sr_config *c, const char *path, cons
 
     for (size_t i = 0; i < *n && r == SORA_OK; i++)
         if (!(out[i] > 1e-6 && out[i] < 1e6))
-            r = sr_fail(err, SORA_ERR_MODEL, "%s: %s of channel %zu is %g; wanted: above 0, at most a million", path, key, i,
-                        out[i]);
+            r = sr_fail(err, SORA_ERR_MODEL, "%s: %s of channel %zu is %g; wanted: above 0, at most a million", path,
+                        key, i, out[i]);
     return r;
 }
 
-static sora_result read_sampler(struct sr_stream_config *k, const struct sr_config *c, const char *path, sora_error *err)
+static sora_result read_sampler(struct sr_stream_config *k, const struct sr_config *c, const char *path,
+                                sora_error *err)
 {
     int64_t first = 4, next = 4;
     double shift = 1, context = 0;
@@ -59,8 +61,8 @@ static sora_result read_sampler(struct sr_stream_config *k, const struct sr_conf
     return SORA_OK;
 }
 
-sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondition *p, bool *found, const char *folder,
-                                  sora_error *err)
+sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondition *p, bool *found,
+                                  const char *folder, sora_error *err)
 {
     struct sr_config *c = NULL;
     char *path = sr_asprintf("%s/sora.json", folder);
@@ -79,8 +81,8 @@ sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondi
     if ((r = read_spread(c, path, "spread", p->first, &p->C, err)) < 0) goto done;
     if ((r = read_spread(c, path, "spread_next", p->next, &next, err)) < 0) goto done;
     if (p->C != next) {
-        r = sr_fail(err, SORA_ERR_MODEL, "%s: spread has %zu numbers, spread_next %zu; wanted: one for each channel", path, p->C,
-                    next);
+        r = sr_fail(err, SORA_ERR_MODEL, "%s: spread has %zu numbers, spread_next %zu; wanted: one for each channel",
+                    path, p->C, next);
         goto done;
     }
     *found = true;

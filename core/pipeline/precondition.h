@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the output of a pocket model means.  It corrects the best linear estimate of the clean frame x0, given a guess mu
- * of the frame (zeros for the first frame of a stream, the frame before for later ones) whose error has the standard
+ * What the output of a pocket model means.  It corrects the best linear estimate of the clean frame x0, given a guess
+ * mu of the frame (zeros for the first frame of a stream, the frame before for later ones) whose error has the standard
  * deviation s of its channel.  With x = (1 - t) x0 + t noise:
  *
  *   x0 = mu + a (x - (1 - t) mu) + b o,    q = (1 - t)^2 s^2 + t^2,  a = (1 - t) s^2 / q,  b = t s / sqrt(q)
@@ -25,7 +25,8 @@ struct sr_precondition {
  * v [C, n]: in, the network's output o; out, the velocity (x - x0) / t that the samplers take.  x [C, n]; mu [C, n], or
  * NULL for a first frame.  t: 0..1, the noise level of x.  Nothing is done where there is no preconditioning.
  */
-void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t, size_t n);
+void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t,
+                              size_t n);
 
 /* How a model that streams is to be run: "sampler" of its sora.json. */
 struct sr_stream_config {
@@ -37,7 +38,7 @@ struct sr_stream_config {
 };
 
 /* sora.json of a model folder; *found false where there is none, or it has no "sampler". */
-sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondition *p, bool *found, const char *folder,
-                                  sora_error *err);
+sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondition *p, bool *found,
+                                  const char *folder, sora_error *err);
 
 #endif

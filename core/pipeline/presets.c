@@ -13,7 +13,8 @@ static const struct sr_preset presets[] = {
     { .name = "longlive", .kind = SR_RENOISE, .n = 4, .t = WARPED_5 },
     { .name = "causal-forcing", .kind = SR_RENOISE, .n = 4, .t = WARPED_5 },
     /* Causal-Forcing++ frame by frame: the first frame has nothing to lean on and takes four steps */
-    { .name = "causal-forcing++", .kind = SR_RENOISE, .n = 2, .t = { 1000, 2500 / 3.0 }, .n_first = 4, .first_t = WARPED_5 },
+    { .name = "causal-forcing++", .kind = SR_RENOISE, .n = 2, .t = { 1000, 2500 / 3.0 }, .n_first = 4,
+      .first_t = WARPED_5 },
     { .name = "causal-forcing++-1step", .kind = SR_RENOISE, .n = 1, .t = { 1000 }, .n_first = 4, .first_t = WARPED_5 },
     /* FastWan: raw values; a port of it warps them by 5, which the authors' code does not */
     { .name = "fastwan", .kind = SR_RENOISE, .n = 3, .t = { 1000, 757, 522 } },
@@ -38,7 +39,8 @@ const struct sr_preset *sr_presets(void)
     return presets;
 }
 
-sora_result sr_preset_config(struct sr_schedule_config *k, int *steps, const char *name, bool first_chunk, sora_error *err)
+sora_result sr_preset_config(struct sr_schedule_config *k, int *steps, const char *name, bool first_chunk,
+                             sora_error *err)
 {
     const struct sr_preset *p = presets;
     char names[512] = "";

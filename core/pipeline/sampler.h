@@ -59,7 +59,8 @@ struct sr_preset {
 };
 const struct sr_preset *sr_presets(void);
 /* The schedule of a named preset, of the stream's first chunk or of the later ones; SORA_ERR_OPTION lists the names. */
-sora_result sr_preset_config(struct sr_schedule_config *k, int *steps, const char *name, bool first_chunk, sora_error *err);
+sora_result sr_preset_config(struct sr_schedule_config *k, int *steps, const char *name, bool first_chunk,
+                             sora_error *err);
 
 /* ---- sampler.c ---- */
 
@@ -68,7 +69,7 @@ struct sr_sampler;
 sora_result sr_sampler_open(struct sr_sampler **m, const struct sr_schedule *s, size_t n, sora_error *err);
 void sr_sampler_close(struct sr_sampler **m);
 void sr_sampler_reset(struct sr_sampler *m);
-/* One step k: x [n] is replaced by the sample at sigma[k + 1].  v [n] network output; noise [n] fresh for SR_RENOISE. */
+/* One step k: x [n] becomes the sample at sigma[k + 1].  v [n]: network output; noise [n]: new, for SR_RENOISE. */
 void sr_sampler_step(struct sr_sampler *m, int k, float *x, const float *v, const float *noise);
 
 #endif

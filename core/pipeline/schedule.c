@@ -46,8 +46,8 @@ static sora_result fixed_schedule(struct sr_schedule *s, const struct sr_schedul
     for (int i = 0; i < s->steps; i++) {
         const double t = k->fixed_t[i];
         if (!(t > 0 && t <= 1000 && t < last))
-            return sr_fail(err, SORA_ERR_MODEL, "list of timesteps: entry %d is %g; wanted: falling numbers above 0, at "
-                           "most 1000", i, t);
+            return sr_fail(err, SORA_ERR_MODEL, "list of timesteps: entry %d is %g; wanted: falling numbers above 0, "
+                           "at most 1000", i, t);
         s->t[i] = last = t;
         s->sigma[i] = t / 1000;
     }
@@ -61,7 +61,8 @@ sora_result sr_schedule_make(struct sr_schedule *s, const struct sr_schedule_con
     memset(s, 0, sizeof *s);
     s->kind = k->kind;
     if (k->n_fixed > SR_MAX_STEPS)
-        return sr_fail(err, SORA_ERR_MODEL, "list of timesteps: %zu entries; at most %d can be used", k->n_fixed, SR_MAX_STEPS);
+        return sr_fail(err, SORA_ERR_MODEL, "list of timesteps: %zu entries; at most %d can be used", k->n_fixed,
+                       SR_MAX_STEPS);
     if (k->n_fixed && steps && (size_t)steps != k->n_fixed && !(k->fewer && steps > 0 && (size_t)steps < k->n_fixed))
         return sr_fail(err, SORA_ERR_OPTION, "steps: %d, but this model was distilled for %s%zu; leave the option out",
                        steps, k->fewer ? "1 to " : "exactly ", k->n_fixed);

@@ -25,7 +25,8 @@ static char *config_path(const char *folder)
 }
 
 /* Settings that must be off: each would give other noise levels than ours. */
-static sora_result refuse_flags(const struct sr_config *c, const char *path, const char *const *keys, size_t n, sora_error *err)
+static sora_result refuse_flags(const struct sr_config *c, const char *path, const char *const *keys, size_t n,
+                                sora_error *err)
 {
     sora_result r = SORA_OK;
 
@@ -51,7 +52,8 @@ static sora_result want_string(const struct sr_config *c, const char *path, cons
     return SORA_OK;
 }
 
-static sora_result read_unipc(struct sr_schedule_config *k, const struct sr_config *c, const char *path, sora_error *err)
+static sora_result read_unipc(struct sr_schedule_config *k, const struct sr_config *c, const char *path,
+                              sora_error *err)
 {
     static const char *const off[] = { "thresholding", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
                                        "use_dynamic_shifting" };
@@ -77,10 +79,11 @@ static sora_result read_unipc(struct sr_schedule_config *k, const struct sr_conf
     return SORA_OK;
 }
 
-static sora_result read_euler(struct sr_schedule_config *k, const struct sr_config *c, const char *path, sora_error *err)
+static sora_result read_euler(struct sr_schedule_config *k, const struct sr_config *c, const char *path,
+                              sora_error *err)
 {
-    static const char *const off[] = { "invert_sigmas", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
-                                       "use_dynamic_shifting" };
+    static const char *const off[] = { "invert_sigmas", "use_karras_sigmas", "use_exponential_sigmas",
+                                       "use_beta_sigmas", "use_dynamic_shifting" };
     bool stochastic = false;
     double shift = 1;
     sora_result r;
@@ -106,7 +109,8 @@ sora_result sr_schedule_config_read(struct sr_schedule_config *k, const char *fo
     if ((r = sr_config_int(c, "num_train_timesteps", 1000, 1000, &train, err)) < 0) goto done;
     if ((r = sr_config_float(c, "shift_terminal", 0, 1, &terminal, err)) < 0) goto done;
     if (terminal > 0) {
-        r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: shift_terminal is %g; schedules without it are supported", path, terminal);
+        r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: shift_terminal is %g; schedules without it are supported", path,
+                    terminal);
     } else if (!strcmp(class, "UniPCMultistepScheduler")) {
         r = read_unipc(k, c, path, err);
     } else if (!strcmp(class, "FlowMatchEulerDiscreteScheduler")) {

@@ -3,12 +3,13 @@
 
     wan.py OUT [NAME ...]     writes OUT/wan-NAME/: transformer/ as save_pretrained() leaves it, and io.safetensors
 
-Small configurations for tests/ref: plain, ti2v (a time for each token), i2v (more channels in than out), pocket (a prior
-and the place as inputs), stream (chunk by chunk with a window of cached keys).  1.3b, 5b, 14b: true widths with one or two layers, for comparison on the spot: too
-large to keep.  Every part matters: norms, biases, tables and gates are far from what an initialiser gives.
+Small configurations for tests/ref: plain, ti2v (a time for each token), i2v (more channels in than out), pocket (a
+prior and the place as inputs), stream (chunk by chunk with a window of cached keys).  1.3b, 5b, 14b: true widths with
+one or two layers, for comparison on the spot: too large to keep.  Every part matters: norms, biases, tables and gates
+are far from what an initialiser gives.
 
-io.safetensors, batch axis left out: x [C, F, H, W], t [F], text [real rows, D], out [C, F, H, W]; a stream has out.N for
-chunk N of x.
+io.safetensors, batch axis left out: x [C, F, H, W], t [F], text [real rows, D], out [C, F, H, W]; a stream has
+out.CHUNK.WINDOW.SINK, and clean, what stands in the cache.
 """
 
 import json
@@ -31,8 +32,8 @@ SMALL = dict(num_attention_heads=pick(2, 1, 3, 5), attention_head_dim=pick(24, 1
 CONFIGS = {
     "plain": dict(SMALL),
     "ti2v": dict(SMALL, attention_head_dim=32, in_channels=6, out_channels=6, freq_dim=64, ffn_dim=96),
-    "i2v": dict(SMALL, num_attention_heads=3, attention_head_dim=16, in_channels=10, num_layers=1, cross_attn_norm=False,
-                eps=1e-5, ffn_dim=100),
+    "i2v": dict(SMALL, num_attention_heads=3, attention_head_dim=16, in_channels=10, num_layers=1,
+                cross_attn_norm=False, eps=1e-5, ffn_dim=100),
     "stream": dict(SMALL),
     "pocket": dict(SMALL, in_channels=2 * 4 + 4 * 2),
     "1.3b": dict(num_attention_heads=12, ffn_dim=8960, num_layers=2),
@@ -45,7 +46,7 @@ SIZES = {"plain": (pick(3, 1, 2, 5), pick(4, 6, 10), pick(6, 8, 14)), "ti2v": (p
 
 
 def place(rows, columns):
-    """[4 len(WAVES), 1, rows, columns]: for rows, then columns, for each wave k, sin and cos of pi k (i + 1/2) / count"""
+    """[4 len(WAVES), 1, rows, columns]: for rows, then columns, for each wave k, sin and cos of pi k (i + 1/2) / n"""
     maps = []
     for count, shape in ((rows, (-1, 1)), (columns, (1, -1))):
         u = (torch.arange(count, dtype=torch.float64) + 0.5) / count
@@ -105,8 +106,8 @@ class ChunkedAttention:
             keys = self.rotate(k[seen].flatten(0, 1), len(seen))
             queries = self.rotate(torch.cat([k[seen[:-len(own)]], q[own]]).flatten(0, 1), len(seen))
             queries = queries[-len(own) * q.shape[1]:]
-            out.append(F.scaled_dot_product_attention(*(y.transpose(0, 1) for y in (queries, keys, v[seen].flatten(0, 1))))
-                       .transpose(0, 1))
+            parts = (y.transpose(0, 1) for y in (queries, keys, v[seen].flatten(0, 1)))
+            out.append(F.scaled_dot_product_attention(*parts).transpose(0, 1))
         return attn.to_out[0](torch.cat(out).flatten(1))[None]
 
 
@@ -183,7 +184,8 @@ def make(folder, name):
     folder = pathlib.Path(folder) / f"wan-{name}"
     (model if name == "plain" else model.to(torch.bfloat16)).save_pretrained(folder / "transformer")
     if name in ("ti2v", "5b"):
-        index = {"_class_name": "WanPipeline", "expand_timesteps": True, "transformer": ["diffusers", "WanTransformer3DModel"]}
+        index = {"_class_name": "WanPipeline", "expand_timesteps": True,
+                 "transformer": ["diffusers", "WanTransformer3DModel"]}
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     if name == "pocket":
         about = {"format": 1, "family": "pocket", "text_tokens": TEXT_LEN[name], "position_waves": WAVES}

@@ -10,14 +10,14 @@ static sora_result check_setup(const struct wan_config *k, const struct sr_model
     size_t n;
 
     if (!s->F || !s->H || !s->W || s->H % ph || s->W % pw)
-        return sr_fail(err, SORA_ERR_OPTION, "latents of %zu x %zu x %zu frames, rows and columns; wanted: at least one frame, "
-                       "rows and columns in multiples of %zu and %zu", s->F, s->H, s->W, ph, pw);
+        return sr_fail(err, SORA_ERR_OPTION, "latents of %zu x %zu x %zu frames, rows and columns; wanted: at least "
+                       "one frame, rows and columns in multiples of %zu and %zu", s->F, s->H, s->W, ph, pw);
     if (SR_MUL_OVERFLOWS(s->F, s->H, &n) || SR_MUL_OVERFLOWS(n, s->W, &n) || n > most)
-        return sr_fail(err, SORA_ERR_OPTION, "latents of %zu x %zu x %zu frames, rows and columns are too large; wanted: at "
-                       "most %zu in all", s->F, s->H, s->W, most);
+        return sr_fail(err, SORA_ERR_OPTION, "latents of %zu x %zu x %zu frames, rows and columns are too large; "
+                       "wanted: at most %zu in all", s->F, s->H, s->W, most);
     if (s->window > WAN_MAX_CACHED || s->sink > WAN_MAX_CACHED)
-        return sr_fail(err, SORA_ERR_OPTION, "a cache of %zu + %zu latent frames; wanted: at most %d each", s->sink, s->window,
-                       WAN_MAX_CACHED);
+        return sr_fail(err, SORA_ERR_OPTION, "a cache of %zu + %zu latent frames; wanted: at most %d each", s->sink,
+                       s->window, WAN_MAX_CACHED);
     if (s->prompts < 1 || s->prompts > 8)
         return sr_fail(err, SORA_ERR_INTERNAL, "%d prompts beside each other; wanted: 1 to 8", s->prompts);
     return SORA_OK;
@@ -44,7 +44,8 @@ static sora_result make_parts(struct sr_ctx *c, struct wan *m, const struct sr_m
     m->text = sr_calloc(prompts, sizeof *m->text);
     if (!m->blocks || !m->text) return sr_fail_nomem(err, layers * sizeof *m->blocks, "the list of layers");
     if (s->window + s->sink == 0) return SORA_OK;
-    if (!(m->cache = sr_calloc(prompts, sizeof *m->cache))) return sr_fail_nomem(err, sizeof *m->cache, "the caches of keys");
+    if (!(m->cache = sr_calloc(prompts, sizeof *m->cache)))
+        return sr_fail_nomem(err, sizeof *m->cache, "the caches of keys");
     for (size_t i = 0; i < prompts && r == SORA_OK; i++)
         r = sr_kv_cache_open(&m->cache[i], layers, m->P, m->C, s->sink, s->window, c->act, err);
     return r;
@@ -93,7 +94,8 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
         if ((r = sr_wan_config_read(&m->k, s->path, err)) < 0) goto done;
         r = sr_weights_open(&w, m->k.weights, err);
         /* What no prefix helps to find is then missed by its name, tensor by tensor. */
-        if (r == SORA_OK) sr_weights_detect(w, m->k.original ? sr_wan_original_name : NULL, "blocks.0.attn1.to_q.weight");
+        if (r == SORA_OK)
+            sr_weights_detect(w, m->k.original ? sr_wan_original_name : NULL, "blocks.0.attn1.to_q.weight");
     }
     if (r < 0) goto done;
     if ((r = check_setup(&m->k, s, err)) < 0) goto done;
@@ -131,7 +133,7 @@ static double wan_flop(const void *model)
     const double L = (double)(m->F * m->P), C = (double)m->C, ffn = (double)m->k.ffn;
     const double keys = L + (m->cache ? (double)(sr_kv_cache_capacity(m->cache[0]) * m->P) : 0);
     const double text = m->text[0].n ? (double)m->text[0].n : (double)m->k.text_len;
-    const double layer = 2 * L * (6 * C * C + 2 * C * ffn) + 4 * L * C * (keys + text);     /* text's keys: once a prompt */
+    const double layer = 2 * L * (6 * C * C + 2 * C * ffn) + 4 * L * C * (keys + text); /* text's keys: once a prompt */
     const double ends = 2 * L * C * (double)m->patch * (double)(m->k.in + m->k.out);
     const double time = 2 * C * ((double)m->k.freq_dim + 7 * C);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a Wan is made of: from the transformer's config.json, diffusers' or the original; without one, from the shapes of
- * the tensors in the file.
+ * What a Wan is made of: from the transformer's config.json, diffusers' or the original; without one, from the shapes
+ * of the tensors in the file.
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -33,9 +33,9 @@ static sora_result part_folder(char *out, size_t size, const char *path, sora_er
 
 static void defaults(struct wan_config *k)
 {
-    *k = (struct wan_config){ .heads = 40, .head_dim = 128, .layers = 40, .ffn = 13824, .in = 16, .out = 16, .text_dim = 4096,
-                              .text_len = WAN_TEXT_LEN, .freq_dim = 256, .patch = { 1, 2, 2 }, .eps = 1e-6,
-                              .cross_norm = true };
+    *k = (struct wan_config){ .heads = 40, .head_dim = 128, .layers = 40, .ffn = 13824, .in = 16, .out = 16,
+                              .text_dim = 4096, .text_len = WAN_TEXT_LEN, .freq_dim = 256, .patch = { 1, 2, 2 },
+                              .eps = 1e-6, .cross_norm = true };
 }
 
 void sr_wan_config_shape(struct wan_config *k, const struct sr_shape *s)
@@ -64,8 +64,8 @@ static sora_result check(const struct wan_config *k, const char *path, sora_erro
         return sr_fail(err, SORA_ERR_MODEL, "%s: %lld channels in, %lld out; wanted: at least as many in as out", path,
                        (long long)k->in, (long long)k->out);
     if (k->nwaves && k->in != 2 * k->out + 4 * (int64_t)k->nwaves)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: %lld channels in; wanted: %lld, that is twice the %lld out and 4 for each of "
-                       "%zu waves", path, (long long)k->in, (long long)(2 * k->out + 4 * (int64_t)k->nwaves),
+        return sr_fail(err, SORA_ERR_MODEL, "%s: %lld channels in; wanted: %lld, that is twice the %lld out and 4 for "
+                       "each of %zu waves", path, (long long)k->in, (long long)(2 * k->out + 4 * (int64_t)k->nwaves),
                        (long long)k->out, k->nwaves);
     return SORA_OK;
 }
@@ -75,7 +75,8 @@ static sora_result refuse_present(const struct sr_config *c, const char *path, c
 {
     for (size_t i = 0; i < n; i++)
         if (sr_config_has(c, keys[i]))
-            return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: %s is set: %s, which is not supported yet", path, keys[i], what);
+            return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: %s is set: %s, which is not supported yet", path, keys[i],
+                           what);
     return SORA_OK;
 }
 
@@ -97,7 +98,8 @@ static sora_result read_diffusers(struct wan_config *k, const struct sr_config *
     int64_t unused = 0;
     sora_result r;
 
-    if ((r = refuse_present(c, path, image, SR_COUNT(image), "a second attention for image features", err)) < 0) return r;
+    r = refuse_present(c, path, image, SR_COUNT(image), "a second attention for image features", err);
+    if (r < 0) return r;
     if ((r = read_patch(c, path, k, err)) < 0) return r;
     if ((r = sr_config_int(c, "num_attention_heads", 1, 256, &k->heads, err)) < 0) return r;
     if ((r = sr_config_int(c, "attention_head_dim", 8, 256, &k->head_dim, err)) < 0) return r;
@@ -113,7 +115,8 @@ static sora_result read_diffusers(struct wan_config *k, const struct sr_config *
     if ((r = sr_config_int(c, "rope_max_seq_len", 1, 1 << 30, &unused, err)) < 0) return r;
     if ((r = sr_config_string(c, "qk_norm", norm, sizeof norm, err)) < 0) return r;
     if (strcmp(norm, "rms_norm_across_heads"))
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: qk_norm is \"%s\"; \"rms_norm_across_heads\" is supported", path, norm);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: qk_norm is \"%s\"; \"rms_norm_across_heads\" is supported",
+                       path, norm);
     return SORA_OK;
 }
 
@@ -147,7 +150,8 @@ static sora_result read_original(struct wan_config *k, const struct sr_config *c
     if ((r = sr_config_string(c, "model_type", type, sizeof type, err)) < 0) return r;
     if (!qk_norm) return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: qk_norm is false; models with it are supported", path);
     if (strcmp(type, "t2v") && strcmp(type, "ti2v") && strcmp(type, "i2v"))
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: model_type is \"%s\"; t2v, ti2v and i2v are supported", path, type);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: model_type is \"%s\"; t2v, ti2v and i2v are supported", path,
+                       type);
     k->per_token_time = !strcmp(type, "ti2v");
     return SORA_OK;
 }
@@ -164,8 +168,8 @@ static int64_t dim_of(const struct sr_weights *w, const char *name, int i)
 static sora_result limited(int64_t v, int64_t min, int64_t max, const char *what, const char *path, sora_error *err)
 {
     if (v >= min && v <= max) return SORA_OK;
-    return sr_fail(err, SORA_ERR_MODEL, "%s: its tensors tell of %lld %s; wanted: %lld to %lld", path, (long long)v, what,
-                   (long long)min, (long long)max);
+    return sr_fail(err, SORA_ERR_MODEL, "%s: its tensors tell of %lld %s; wanted: %lld to %lld", path, (long long)v,
+                   what, (long long)min, (long long)max);
 }
 
 static sora_result read_shapes(struct wan_config *k, const char *path, sora_error *err)
@@ -179,10 +183,12 @@ static sora_result read_shapes(struct wan_config *k, const char *path, sora_erro
     if ((r = sr_weights_open(&w, path, err)) < 0) goto done;
     k->original = sr_weights_detect(w, sr_wan_original_name, "blocks.0.attn1.to_q.weight");
     if (!k->original && !sr_weights_detect(w, NULL, "blocks.0.attn1.to_q.weight")) {
-        r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no tensor \"blocks.0.self_attn.q.weight\": this is no Wan transformer", path);
+        r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: no tensor \"blocks.0.self_attn.q.weight\": this is no Wan "
+                    "transformer", path);
         goto done;
     }
-    if (sr_weights_find(w, "blocks.0.cross_attn.k_img.weight") || sr_weights_find(w, "blocks.0.attn2.add_k_proj.weight")) {
+    if (sr_weights_find(w, "blocks.0.cross_attn.k_img.weight") ||
+        sr_weights_find(w, "blocks.0.attn2.add_k_proj.weight")) {
         r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: the model has a second attention for image features, which is not "
                     "supported yet", path);
         goto done;
@@ -258,6 +264,12 @@ done:
     return r;
 }
 
+/* The class that the original code names in its config. */
+static bool is_wan(const char *class)
+{
+    return !strcmp(class, "WanModel") || !strcmp(class, "CausalWanModel");
+}
+
 sora_result sr_wan_config_read(struct wan_config *k, const char *path, sora_error *err)
 {
     struct sr_config *c = NULL;
@@ -267,7 +279,8 @@ sora_result sr_wan_config_read(struct wan_config *k, const char *path, sora_erro
     defaults(k);
     if (!is_folder(path)) {
         if (snprintf(k->weights, sizeof k->weights, "%s", path) >= (int)sizeof k->weights)
-            return sr_fail(err, SORA_ERR_OPTION, "%.80s...: the path is longer than %zu bytes", path, sizeof k->weights - 1);
+            return sr_fail(err, SORA_ERR_OPTION, "%.80s...: the path is longer than %zu bytes", path,
+                           sizeof k->weights - 1);
         if ((r = read_shapes(k, path, err)) < 0) return r;
         return check(k, path, err);
     }
@@ -276,9 +289,9 @@ sora_result sr_wan_config_read(struct wan_config *k, const char *path, sora_erro
     if ((r = sr_config_open(&c, file, err)) < 0) goto done;
     if ((r = sr_config_string(c, "_class_name", class, sizeof class, err)) < 0) goto done;
     if (!strcmp(class, "WanTransformer3DModel")) r = read_diffusers(k, c, file, err);
-    else if (!strcmp(class, "WanModel") || !strcmp(class, "CausalWanModel")) r = read_original(k, c, file, err);
-    else r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: _class_name is \"%s\"; WanTransformer3DModel and WanModel are supported",
-                     file, class);
+    else if (is_wan(class)) r = read_original(k, c, file, err);
+    else r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: _class_name is \"%s\"; WanTransformer3DModel and WanModel are "
+                     "supported", file, class);
     if (r == SORA_OK) r = read_index(k, path, err);
     if (r == SORA_OK) r = read_sora(k, path, err);
     if (r == SORA_OK) r = check(k, file, err);
@@ -287,7 +300,8 @@ done:
     return r;
 }
 
-/* A folder is a Wan if its transformer's class says so; a single file is taken for one until its tensors' names are read. */
+/* A folder is a Wan if its transformer's class says so; a single file is taken for one until its tensors' names are
+   read. */
 bool sr_wan_knows(const char *path)
 {
     char folder[1024], file[1064], class[64] = "";
@@ -297,8 +311,9 @@ bool sr_wan_knows(const char *path)
     if (!is_folder(path)) return true;
     if (part_folder(folder, sizeof folder, path, NULL) < 0) return false;
     snprintf(file, sizeof file, "%s/config.json", folder);
-    if (sr_config_open(&c, file, NULL) == SORA_OK && sr_config_string(c, "_class_name", class, sizeof class, NULL) == SORA_OK)
-        known = !strcmp(class, "WanTransformer3DModel") || !strcmp(class, "WanModel") || !strcmp(class, "CausalWanModel");
+    if (sr_config_open(&c, file, NULL) == SORA_OK &&
+        sr_config_string(c, "_class_name", class, sizeof class, NULL) == SORA_OK)
+        known = is_wan(class) || !strcmp(class, "WanTransformer3DModel");
     sr_config_close(&c);
     return known;
 }
@@ -306,8 +321,8 @@ bool sr_wan_knows(const char *path)
 sora_result sr_wan_model_info(struct sr_model_info *info, const struct wan_config *k, sora_error *err)
 {
     const uint64_t C = (uint64_t)(k->heads * k->head_dim), patch = (uint64_t)(k->patch[1] * k->patch[2]);
-    const uint64_t block = 8 * (C * C + C) + 4 * C + (k->cross_norm ? 2 * C : 0) + 2 * C * (uint64_t)k->ffn + (uint64_t)k->ffn +
-                           C + 6 * C;
+    const uint64_t ffn = (uint64_t)k->ffn, norm = k->cross_norm ? 2 * C : 0;
+    const uint64_t block = 8 * (C * C + C) + 4 * C + norm + 2 * C * ffn + ffn + C + 6 * C;
 
     memset(info, 0, sizeof *info);
     snprintf(info->family, sizeof info->family, "%s", k->nwaves ? "pocket" : "wan");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The forward pass.  L = F * P video tokens, frame after frame, each frame row by row; the residual stream x and all that
- * comes from the time are f32.  Everything but self-attention works on rows, so it is done for some frames at a time:
- * the wide layer in the middle of the feed-forward part then needs little memory.
+ * The forward pass.  L = F * P video tokens, frame after frame, each frame row by row; the residual stream x and all
+ * that comes from the time are f32.  Everything but self-attention works on rows, so it is done for some frames at a
+ * time: the wide layer in the middle of the feed-forward part then needs little memory.
  */
 #include <math.h>
 
@@ -52,7 +52,8 @@ static struct sr_tensor modulation(struct sr_ctx *c, const float *table, size_t 
 
     if (sr_ctx_skip(c)) return y;
     for (size_t r = 0; r < y.rows; r++)
-        for (size_t i = 0; i < n * C; i++) floats(&y)[r * n * C + i] = table[i] + floats(e)[r * e->stride + i % e->cols];
+        for (size_t i = 0; i < n * C; i++)
+            floats(&y)[r * n * C + i] = table[i] + floats(e)[r * e->stride + i % e->cols];
     return y;
 }
 
@@ -100,7 +101,8 @@ static struct sr_tensor *self_attention(struct sr_ctx *c, const struct pass *p, 
     const struct wan_attention *w = &m->blocks[layer].self;
     const float eps = (float)m->k.eps, *cos = m->cos + p->past * m->P * (m->D / 2), *sin = m->sin + (cos - m->cos);
     const struct sr_tensor *qkv = sr_linear(c, w->qkv, h, SR_ACT_NONE, c->act);         /* [L, 3 C] */
-    struct sr_tensor q = sr_cols(qkv, 0, m->C), k = sr_cols(qkv, m->C, m->C), v = sr_cols(qkv, 2 * m->C, m->C), kept = { 0 };
+    struct sr_tensor q = sr_cols(qkv, 0, m->C), k = sr_cols(qkv, m->C, m->C), v = sr_cols(qkv, 2 * m->C, m->C);
+    struct sr_tensor kept = { 0 };
     struct sr_kv kv[SR_KV_PARTS + 1];
     struct sr_tensor *a;
     int parts;
@@ -264,8 +266,9 @@ void sr_wan_set_text(struct sr_ctx *c, void *model, int which, const float *text
     for (size_t i = 0; i < (size_t)m->k.layers; i++) {
         const size_t inner = sr_scratch_mark(c);
         struct sr_tensor *kv = sr_linear(c, m->blocks[i].cross.kv, h, SR_ACT_NONE, c->act);
-        struct sr_tensor k = sr_cols(kv, 0, m->C), to = { .data = t->kv + i * T * 2 * m->C * sr_type_size(c->act),
-                                                          .type = c->act, .rows = n, .cols = 2 * m->C, .stride = 2 * m->C };
+        struct sr_tensor k = sr_cols(kv, 0, m->C), to = *kv;
+
+        to.data = t->kv + i * T * 2 * m->C * sr_type_size(c->act);
         sr_rms_norm_rope(c, &k, m->blocks[i].cross.norm_k, (float)m->k.eps, m->D, NULL, NULL);
         sr_convert(c, &to, kv);
         sr_scratch_release(c, inner);

@@ -32,7 +32,8 @@ static float *load_table(struct sr_loader *l, size_t n, size_t C)
 
 static void load_block(struct sr_loader *l, const struct wan *m, struct wan_block *b)
 {
-    static const char *const qkv[] = { "attn1.to_q", "attn1.to_k", "attn1.to_v" }, *const kv[] = { "attn2.to_k", "attn2.to_v" };
+    static const char *const qkv[] = { "attn1.to_q", "attn1.to_k", "attn1.to_v" };
+    static const char *const kv[] = { "attn2.to_k", "attn2.to_v" };
     const size_t C = m->C, ffn = (size_t)m->k.ffn;
 
     b->self.qkv = sr_load_linears(l, C, C, true, false, 3, qkv);
@@ -71,8 +72,8 @@ static sora_result make_angles(struct wan *m, size_t frames, sora_error *err)
             for (size_t p = 0; p < count[axis]; p++) {
                 const float co = (float)cos((double)p * rate), si = (float)sin((double)p * rate);
                 /* every token whose place on this axis is p */
-                const size_t inner = axis == 0 ? m->P : axis == 1 ? m->cols : 1, step = axis == 0 ? 1 : axis == 1 ? frames
-                                                                                                  : frames * m->rows;
+                const size_t inner = axis == 0 ? m->P : axis == 1 ? m->cols : 1;
+                const size_t step = axis == 0 ? 1 : axis == 1 ? frames : frames * m->rows;
                 for (size_t o = 0; o < step; o++) {
                     const size_t first = (o * count[axis] + p) * inner;
                     for (size_t i = first; i < first + inner; i++) {
@@ -155,7 +156,8 @@ static void unload_attention(struct wan_attention *a)
 
 void sr_wan_unload(struct wan *m)
 {
-    struct sr_linear **const linears[] = { &m->patch_in, &m->time1, &m->time2, &m->time_proj, &m->text1, &m->text2, &m->head };
+    struct sr_linear **const linears[] = { &m->patch_in, &m->time1, &m->time2, &m->time_proj, &m->text1, &m->text2,
+                                           &m->head };
     float *const arrays[] = { m->head_mod, m->cos, m->sin, m->place };
 
     for (int64_t i = 0; i < m->k.layers && m->blocks; i++) {

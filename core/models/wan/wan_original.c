@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The original code's names for what diffusers calls otherwise.  Beware of the norms: diffusers numbers them in the order
- * of use, so that its norm2 is the original norm3, the only one with weights.
+ * The original code's names for what diffusers calls otherwise.  Beware of the norms: diffusers numbers them in the
+ * order of use, so that its norm2 is the original norm3, the only one with weights.
  */
 #include <stdio.h>
 
