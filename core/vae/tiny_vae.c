@@ -7,7 +7,7 @@
  *
  * Two identities make it cheaper and change nothing: the block's first convolution over the channels of two frames is
  * one over time, with a tap for each frame; and growing, a 1 x 1 layer without bias, is folded into the 3 x 3 layer
- * behind it, one for each frame it makes.  Frames are carried to the end one by one: memory does not grow with the clip.
+ * behind it, one for each frame it makes.  Frames are carried to the end one by one; memory does not depend on their number.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "vae/causal_conv.h"
 #include "vae/decoder.h"
 #include "vae/tiny_vae.h"
+#include "vae/up_conv.h"
 
 enum { STAGES = 3, BLOCKS = 3, FIRST_DROPPED = 3 };
 
@@ -32,7 +33,7 @@ struct tiny_vae {
     struct sr_tiny_shape shape;
     struct sr_conv *conv_in, *conv_out;
     struct tiny_block block[STAGES][BLOCKS];
-    struct sr_conv *up[STAGES][2];      /* 3 x 3 on the enlarged map, growing included */
+    struct sr_up_conv up[STAGES][2];    /* for each frame that is made: growing, enlarging, 3 x 3 */
     float *pictures;                    /* where the next one goes; NULL while planning */
     size_t skip;                        /* how many are still to be dropped */
 };
@@ -123,14 +124,9 @@ void sr_tiny_info(const struct sr_tiny_shape *s, struct sr_vae_info *info)
 
 /* ---- Loading ---- */
 
-static struct sr_conv_shape shape3x3(size_t in, size_t out)
-{
-    return (struct sr_conv_shape){ in, out, .kt = 1, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .stride_s = 1 };
-}
-
 static struct sr_conv *load_conv(struct sr_loader *l, size_t in, size_t out, const char *name)
 {
-    const struct sr_conv_shape s = shape3x3(in, out);
+    const struct sr_conv_shape s = { in, out, .kt = 1, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .stride_s = 1 };
 
     return sr_load_conv(l, &s, true, true, name);
 }
@@ -161,8 +157,6 @@ static void load_up(struct sr_loader *l, struct tiny_vae *v, size_t stage)
     const size_t n = v->shape.width[stage], out = v->shape.width[stage + 1], rows = v->shape.grow_rows[stage];
     const size_t bytes = out * n * 9 * sizeof(float);
     float *grow, *conv, *w = sr_malloc(bytes);
-    const struct sr_conv_shape s = shape3x3(n, out);
-    const struct sr_param p = { .data = w, .type = SR_F32, .n = out * n * 9 };
     char name[32];
 
     l->prefix[0] = 0;
@@ -178,7 +172,7 @@ static void load_up(struct sr_loader *l, struct tiny_vae *v, size_t stage)
             for (size_t m = 0; m < n; m++)
                 for (size_t i = 0; i < n; i++)
                     for (size_t k = 0; k < 9; k++) w[(o * n + i) * 9 + k] += conv[(o * n + m) * 9 + k] * g[m * n + i];
-        l->result = sr_conv_open(l->c, &v->up[stage][a], &s, &p, NULL, l->err);
+        sr_up_conv_open(l, &v->up[stage][a], n, out, w, NULL);
     }
     sr_free(w);
     sr_free(conv);
@@ -207,7 +201,7 @@ static void tiny_close(struct sr_vae *vae)
             sr_conv_close(&v->block[i][j].second);
             sr_conv_close(&v->block[i][j].third);
         }
-        for (size_t a = 0; a < 2; a++) sr_conv_close(&v->up[i][a]);
+        for (size_t a = 0; a < 2; a++) sr_up_conv_close(&v->up[i][a]);
     }
 }
 
@@ -235,8 +229,8 @@ static void tiny_memory_block(struct sr_ctx *c, struct tiny_block *b, const stru
     sr_history_step(c, &b->past);
 }
 
-/* u [1, H, W, width 2] after the last enlargement, growing into frame a: its picture. */
-static void tiny_head(struct sr_ctx *c, struct tiny_vae *v, const struct sr_fmap *u, size_t a)
+/* x [1, H, W, width 2], before the last enlargement, and growing into frame a: its picture. */
+static void tiny_head(struct sr_ctx *c, struct tiny_vae *v, const struct sr_fmap *x, size_t a)
 {
     const struct sr_picture p = { .patch = v->shape.patch, .scale = 1 };
     const size_t mark = sr_scratch_mark(c);
@@ -246,7 +240,8 @@ static void tiny_head(struct sr_ctx *c, struct tiny_vae *v, const struct sr_fmap
         v->skip--;
         return;
     }
-    h = sr_conv(c, v->up[STAGES - 1][a], u, SR_ACT_RELU, NULL, c->act);
+    h = sr_fmap_scratch(c, 1, 2 * x->H, 2 * x->W, v->shape.width[STAGES], c->act);
+    sr_up_conv(c, &v->up[STAGES - 1][a], x, SR_ACT_RELU, false, &h);
     h = sr_conv(c, v->conv_out, &h, SR_ACT_NONE, NULL, SR_F32);
     sr_write_picture(c, &h, 0, &p, v->pictures);
     if (v->pictures) v->pictures += h.H * h.W * 3 * p.patch * p.patch;
@@ -259,19 +254,17 @@ static void tiny_stage(struct sr_ctx *c, struct tiny_vae *v, size_t i)
     const size_t mark = sr_scratch_mark(c);
     const struct sr_fmap x = sr_history_newest(&v->block[i][0].past);
     const struct sr_fmap h = sr_fmap_scratch(c, 1, x.H, x.W, x.C, c->act);
-    struct sr_fmap u;
 
     for (size_t j = 0; j < BLOCKS; j++) {
         const struct sr_fmap to = j + 1 < BLOCKS ? sr_history_newest(&v->block[i][j + 1].past) : h;
         tiny_memory_block(c, &v->block[i][j], &to);
     }
-    u = sr_upsample2(c, &h);
     for (size_t a = 0; a < times[i]; a++) {
         if (i + 1 == STAGES) {
-            tiny_head(c, v, &u, a);
+            tiny_head(c, v, &h, a);
         } else {
             const struct sr_fmap next = sr_history_newest(&v->block[i + 1][0].past);
-            sr_conv_to(c, v->up[i][a], &u, SR_ACT_NONE, NULL, &next);
+            sr_up_conv(c, &v->up[i][a], &h, SR_ACT_NONE, false, &next);
             tiny_stage(c, v, i + 1);
         }
     }

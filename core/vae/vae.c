@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which decoder a folder or a file holds, by what is in it; opening it; one frame after the other. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -71,8 +72,13 @@ static sora_result look(struct found *f, struct sr_weights **w, const char *path
     struct stat st;
     sora_result r = SORA_OK;
 
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && !(config = sr_asprintf("%s/config.json", path)))
-        return sr_fail_nomem(err, strlen(path) + 16, path);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (!(config = sr_asprintf("%s/config.json", path))) return sr_fail_nomem(err, strlen(path) + 16, path);
+        if (stat(config, &st) < 0 && errno == ENOENT) {         /* a folder with one file in it, then */
+            sr_free(config);
+            config = NULL;
+        }
+    }
     if (config && (r = look_config(f, config, err)) < 0) goto done;
     if (config && !w) goto done;
     if ((r = sr_weights_open(&file, path, err)) < 0) goto done;

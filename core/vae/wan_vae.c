@@ -12,6 +12,7 @@
 #include "vae/causal_conv.h"
 #include "vae/decoder.h"
 #include "vae/pixel_attention.h"
+#include "vae/up_conv.h"
 #include "vae/wan_shape.h"
 
 #define WAN_NORM_EPS 1e-12f
@@ -26,7 +27,7 @@ struct wan_stage {
     struct wan_res block[SR_WAN_BLOCKS];
     struct sr_history time_past;        /* input of the convolution over time that doubles the frames */
     struct sr_taps time[2];             /* its halves: one output frame each */
-    struct sr_conv *up;                 /* 3 x 3 on the enlarged map */
+    struct sr_up_conv up;
 };
 
 struct wan_vae {
@@ -47,10 +48,9 @@ static float *load_gamma(struct sr_loader *l, size_t n, bool image, const char *
     return sr_load_f32(l, image ? 3 : 4, (size_t[]){ n, 1, 1, 1 }, name);
 }
 
-static struct sr_conv *load_conv2d(struct sr_loader *l, size_t in, size_t out, size_t k, bool two_d, const char *name)
+static struct sr_conv *load_conv1x1(struct sr_loader *l, size_t in, size_t out, bool two_d, const char *name)
 {
-    const struct sr_conv_shape s = { .in = in, .out = out, .kt = 1, .kh = k, .kw = k, .pad_h = k / 2, .pad_w = k / 2,
-                                     .stride_s = 1 };
+    const struct sr_conv_shape s = { in, out, .kt = 1, .kh = 1, .kw = 1, .stride_s = 1 };
 
     return sr_load_conv(l, &s, two_d, true, name);
 }
@@ -61,7 +61,7 @@ static void load_res(struct sr_loader *l, struct wan_res *b, size_t in, size_t o
     sr_causal_conv_load(l, &b->conv1, in, out, 3, 3, H, W, "conv1");
     b->norm2 = load_gamma(l, out, false, "norm2.gamma");
     sr_causal_conv_load(l, &b->conv2, out, out, 3, 3, H, W, "conv2");
-    if (in != out) b->shortcut = load_conv2d(l, in, out, 1, false, "conv_shortcut");
+    if (in != out) b->shortcut = load_conv1x1(l, in, out, false, "conv_shortcut");
 }
 
 static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t H, size_t W)
@@ -76,7 +76,7 @@ static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t 
     }
     if (i + 1 == s->stages) return;
     snprintf(l->prefix, sizeof l->prefix, "decoder.up_blocks.%zu.%s.", i, s->residual ? "upsampler" : "upsamplers.0");
-    st->up = load_conv2d(l, out, sr_wan_stage_in(s, i + 1), 3, true, "resample.1");
+    sr_up_conv_load(l, &st->up, out, sr_wan_stage_in(s, i + 1), "resample.1");
     if (!s->grow_t[i]) return;
     /*
      * time_conv has 2 C outputs: the first C are one frame, the others the next.  As two convolutions each frame is
@@ -113,7 +113,7 @@ static void wan_close(struct sr_vae *vae)
         sr_history_close(&st->time_past);
         sr_taps_close(&st->time[0]);
         sr_taps_close(&st->time[1]);
-        sr_conv_close(&st->up);
+        sr_up_conv_close(&st->up);
     }
 }
 
@@ -243,9 +243,8 @@ static void wan_stage(struct sr_ctx *c, struct wan_vae *v, size_t i, const struc
             u = sr_fmap_scratch(c, 1, h.H, h.W, h.C, c->act);
             sr_taps_conv(c, &st->time[a], &st->time_past, SR_ACT_NONE, NULL, &u);
         }
-        u = sr_upsample2(c, &u);
         if (s->residual) wan_enlarge(c, x, &y, factor, first ? factor - 1 : a);     /* the first: the last of its two */
-        sr_conv_to(c, st->up, &u, SR_ACT_NONE, s->residual ? &y : NULL, &y);
+        sr_up_conv(c, &st->up, &u, SR_ACT_NONE, s->residual, &y);
         sr_scratch_release(c, work_mark);
         wan_stage(c, v, i + 1, &y, first);
         sr_scratch_release(c, frame_mark);
@@ -291,7 +290,7 @@ void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_w
     v->shape = *s;
     sr_wan_info(s, &v->vae.info);
     l->prefix[0] = 0;
-    v->post_quant = load_conv2d(l, s->z, s->z, 1, false, "post_quant_conv");
+    v->post_quant = load_conv1x1(l, s->z, s->z, false, "post_quant_conv");
     snprintf(l->prefix, sizeof l->prefix, "decoder.");
     sr_causal_conv_load(l, &v->conv_in, s->z, C, 3, 3, H, W, "conv_in");
     for (size_t i = 0; i < SR_COUNT(v->mid); i++) {
@@ -300,8 +299,8 @@ void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_w
     }
     snprintf(l->prefix, sizeof l->prefix, "decoder.mid_block.attentions.0.");
     v->attn_norm = load_gamma(l, C, true, "norm.gamma");
-    v->qkv = load_conv2d(l, C, 3 * C, 1, true, "to_qkv");
-    v->proj = load_conv2d(l, C, C, 1, true, "proj");
+    v->qkv = load_conv1x1(l, C, 3 * C, true, "to_qkv");
+    v->proj = load_conv1x1(l, C, C, true, "proj");
     for (size_t i = 0; i < s->stages; i++) load_stage(l, v, i, H << i, W << i);
     snprintf(l->prefix, sizeof l->prefix, "decoder.");
     H <<= s->stages - 1;
