@@ -12,36 +12,18 @@
 #include "tensor/ops.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-/* 12 sums that do not wait for each other; every product is 0, but the compiler does not know. */
-#define LOOP(vector, lanes, zero, madd)                                                                                \
-    {                                                                                                                  \
-        vector x = zero, a[12];                                                                                        \
-        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) __asm__ volatile("" : "=x"(a[i]) : "0"(x));              \
-        for (long n = 0; n < rounds; n++)                                                                              \
-            _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) a[i] = madd;                                         \
-        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) __asm__ volatile("" : : "x"(a[i]));                      \
-        return 24.0 * lanes * (double)rounds;                                                                          \
-    }
-/* Return the flop done. */
-__attribute__((target("avx2,fma"))) static double peak_avx2(long rounds)
-    LOOP(__m256, 8, _mm256_setzero_ps(), _mm256_fmadd_ps(x, x, a[i]))
-__attribute__((target("avx512f"))) static double peak_avx512(long rounds)
-    LOOP(__m512, 16, _mm512_setzero_ps(), _mm512_fmadd_ps(x, x, a[i]))
-__attribute__((target("avx512f,avx512bf16"))) static double peak_bf16(long rounds)
-    LOOP(__m512, 32, _mm512_setzero_ps(), _mm512_dpbf16_ps(a[i], (__m512bh)x, (__m512bh)x))
+#include "kernels/x86/x86.h"
 
 struct level {
     const char *name;
     unsigned cpu;
     enum sr_type type;
-    double (*peak)(long rounds);
+    sr_peak_fn *peak;
 };
 static const struct level levels[] = {
-    { "avx2 f32", SR_CPU_AVX2, SR_F32, peak_avx2 },
-    { "avx512 f32", SR_CPU_AVX2 | SR_CPU_AVX512, SR_F32, peak_avx512 },
-    { "avx512 bf16", SR_CPU_AVX2 | SR_CPU_AVX512 | SR_CPU_AVX512_BF16, SR_BF16, peak_bf16 },
+    { "avx2 f32", SR_CPU_AVX2, SR_F32, sr_peak_f32_avx2 },
+    { "avx512 f32", SR_CPU_AVX2 | SR_CPU_AVX512, SR_F32, sr_peak_f32_avx512 },
+    { "avx512 bf16", SR_CPU_AVX2 | SR_CPU_AVX512 | SR_CPU_AVX512_BF16, SR_BF16, sr_peak_bf16_avx512 },
 };
 
 /* Seconds by the clock and of the CPU; once divided into work, rates. */
@@ -64,13 +46,17 @@ static struct pair rate(double flop, struct pair since)
     return (struct pair){ flop / (t.wall - since.wall), flop / (t.cpu - since.cpu) };
 }
 
+/* sr_peak_gflops() knows the clock alone. */
 static struct pair peak(const struct level *l, int threads)
 {
     const struct pair start = now();
     double flop = 0;
 
 #pragma omp parallel num_threads(threads) reduction(+ : flop)
-    flop += l->peak(1000000);
+    {
+        float sink[64];
+        for (int i = 0; i < 60; i++) flop += l->peak(sink);
+    }
     return rate(flop, start);
 }
 

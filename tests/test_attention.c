@@ -147,26 +147,33 @@ static void attention(struct sr_ctx *c, float *out, const struct operands *o)
     sr_scratch_release(c, 0);
 }
 
-static void check(const struct shape *s, double tolerance)
+static void check_operands(const struct operands *o, double tolerance)
 {
-    struct operands o = operands(s);
+    const struct shape *s = &o->s;
     const size_t n = s->L * s->N * s->D;
     float *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
 
-    reference(want, &o);
+    reference(want, o);
     for (size_t i = 0; i < SR_COUNT(levels); i++) {
         struct sr_ctx *c = NULL;
         double e;
         if ((sr_cpu_flags() & levels[i]) != levels[i]) continue;
         c = ctx_of(levels[i], 2, NULL);
-        attention(c, got, &o);
+        attention(c, got, o);
         e = rel_l2(got, want, n);
         ck_assert_msg(e <= tolerance, "L %zu T %zu N %zu D %zu %s, CPU level %zu: relative L2 error %.3g, allowed %.3g",
                       s->L, s->T, s->N, s->D, s->bf16 ? "bf16" : "f32", i, e, tolerance);
         sr_ctx_close(&c);
     }
-    operands_free(&o);
     free(want), free(got);
+}
+
+static void check(const struct shape *s, double tolerance)
+{
+    struct operands o = operands(s);
+
+    check_operands(&o, tolerance);
+    operands_free(&o);
 }
 
 START_TEST(test_sizes)
@@ -196,6 +203,20 @@ START_TEST(test_large_scores)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         check(&(struct shape){ 64, 333, 2, 64, 1, bf16, false, false, false, 80 }, bf16 ? 1e-2 : 1e-5);
         check(&(struct shape){ 64, 333, 2, 128, 1, bf16, true, false, false, 80 }, bf16 ? 1e-2 : 1e-5);
+    }
+}
+END_TEST
+
+/* 0: every key counts the same; below, the smallest product is the largest score */
+START_TEST(test_scales)
+{
+    static const float scales[] = { 3, 0, -0.5f };
+
+    for (size_t i = 0; i < 2 * SR_COUNT(scales); i++) {
+        struct operands o = operands(&(struct shape){ 19, 150, 2, 64, 1, i % 2, false, false, false, 0 });
+        o.scale = scales[i / 2];
+        check_operands(&o, i % 2 ? 1e-2 : 1e-5);
+        operands_free(&o);
     }
 }
 END_TEST
@@ -298,7 +319,7 @@ START_TEST(test_plan_holds_for_less)
         sr_attention(c, &q, &kv, 1, 8, 1, NULL, NULL);
     }
     ck_assert(sr_ctx_commit(c, &err) == SORA_OK);
-    for (size_t T = 4100; T > 0; T -= SR_MIN(T, 37)) {
+    for (size_t T = 4100; T > 0; T -= SR_MIN(T, 97)) {
         struct sr_tensor q = view(o.q, NULL, 1 + T % 3, &o, 0);
         const struct sr_kv kv = { view(o.k, NULL, T, &o, 0), view(o.v, NULL, T, &o, 0) };
         sr_attention(c, &q, &kv, 1, 8, 1, NULL, NULL);
@@ -348,5 +369,5 @@ START_TEST(test_refused)
 }
 END_TEST
 
-RUN_TESTS("attention", test_sizes, test_real_shapes, test_large_scores, test_parts, test_biases, test_masked,
-          test_nan_stays, test_threads, test_plan_holds_for_less, test_cancel, test_refused)
+RUN_TESTS("attention", test_sizes, test_real_shapes, test_large_scores, test_scales, test_parts, test_biases,
+          test_masked, test_nan_stays, test_threads, test_plan_holds_for_less, test_cancel, test_refused)

@@ -163,24 +163,36 @@ static float softmax(float *s, size_t n, float scale, float *max, float *sum)
     return keep[0];
 }
 
-/* The row's scores in the base-2 domain and with their biases (NULL: none). */
-static void scale_and_bias(float *s, float scale, const float *key, const float *rel, size_t n)
+/* The row's scores in the base-2 domain and with one of the biases. */
+static void scale_and_bias(float *s, float scale, const float *bias, size_t n)
 {
-    for (size_t j = 0; j < n; j++) s[j] = s[j] * scale + ((key ? key[j] : 0) + (rel ? rel[j] : 0)) * LOG2E;
+    const vf by = v_set1(scale), log2e = v_set1(LOG2E);
+    size_t j = 0;
+
+    for (; j + VN <= n; j += VN)
+        v_store(s, j, false, v_fma(v_load(bias, j, false), log2e, v_mul(v_load(s, j, false), by)));
+    if (j < n) {
+        const vf b = v_load_n(bias, j, false, n - j);
+        v_store_n(s, j, false, v_fma(b, log2e, v_mul(v_load(s, j, false), by)), n - j);
+    }
 }
 
 static void step(const struct sr_attention_step *s)
 {
     const size_t n = SR_ROUND_UP(s->n, VN), D = SR_ROUND_UP(s->D, VN);
     const float scale = s->scale * LOG2E;
-    const bool scaled = s->key_bias || s->rel_bias || !(scale > 0);     /* else the maximum is that of the raw scores */
     float keep[QUERIES] = { 0 };
 
     product(s->q, s->D / AXIS, s->k, s->scores, KEYS, s->D / AXIS, n, NULL);
     for (size_t r = 0; r < s->rows; r++) {
-        float *row = s->scores + r * KEYS;
-        if (scaled) scale_and_bias(row, scale, s->key_bias, s->rel_bias ? s->rel_bias - r : NULL, s->n);
-        keep[r] = softmax(row, s->n, scaled ? 1 : scale, s->max + r, s->sum + r);
+        float *row = s->scores + r * KEYS, left = scale;        /* what the scores are still to be multiplied by */
+        if (s->key_bias) scale_and_bias(row, left, s->key_bias, s->n), left = 1;
+        if (s->rel_bias) scale_and_bias(row, left, s->rel_bias - r, s->n), left = 1;
+        if (!(left > 0)) {              /* softmax() takes the largest raw score for the largest */
+            for (size_t j = 0; j < s->n; j++) row[j] *= left;
+            left = 1;
+        }
+        keep[r] = softmax(row, s->n, left, s->max + r, s->sum + r);
     }
     product((const elem *)(const void *)s->scores, KEYS, s->v, s->o, D, n / AXIS, D, keep);
 }
