@@ -428,6 +428,59 @@ START_TEST(test_pocket)
 }
 END_TEST
 
+/* A folder like models/pocket but for one value of its sora.json. */
+static void pocket_with(char *dir, const char *from, const char *to)
+{
+    static const char *const parts[] = { "model_index.json", "scheduler", "text_encoder", "tokenizer", "transformer", "vae" };
+    char base[600], path[700], at[700], *text, *place;
+    size_t n;
+    FILE *f;
+
+    ck_assert(mkdtemp(dir) != NULL);
+    for (size_t i = 0; i < SR_COUNT(parts); i++) {
+        snprintf(base, sizeof base, "%s/models/pocket/%s", getenv("SRCDIR"), parts[i]);
+        snprintf(path, sizeof path, "%s/%s", dir, parts[i]);
+        ck_assert_int_eq(symlink(base, path), 0);
+    }
+    snprintf(base, sizeof base, "%s/models/pocket/sora.json", getenv("SRCDIR"));
+    ck_assert_int_eq(sr_read_file(&text, &n, 1 << 20, base, NULL), SORA_OK);
+    ck_assert_msg((place = strstr(text, from)) != NULL, "%s has no %s", base, from);
+    snprintf(at, sizeof at, "%s/sora.json", dir);
+    ck_assert((f = fopen(at, "w")) != NULL);
+    fprintf(f, "%.*s%s%s", (int)(place - text), text, to, place + strlen(from));
+    fclose(f);
+    sr_free(text);
+}
+
+static void remove_folder(const char *dir)
+{
+    char command[200];
+
+    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past. */
+START_TEST(test_pocket_guidance)
+{
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    struct film a, b;
+
+    if (!pocket_options(&o)) return;
+    o.negative_prompt = PROMPT;
+    o.frames = 9;
+    a = must_shoot(&o);
+    pocket_with(dir, "\"next_steps\"", "\"next_guidance\": 3, \"next_steps\"");
+    o.model = dir;
+    b = must_shoot(&o);
+    assert_near(b.rgb, a.rgb, 9 * 3 * 128 * 72, 1e-3);
+    film_free(&a);
+    film_free(&b);
+    remove_folder(dir);
+}
+END_TEST
+
 struct canceller {
     sora_session *s;
     int after_ms;
@@ -476,6 +529,7 @@ int main(void)
     tcase_add_checked_fixture(clip, setup, teardown);
     for (size_t i = 0; i < SR_COUNT(clip_tests); i++) tcase_add_test(clip, clip_tests[i]);
     tcase_add_test(pocket, test_pocket);
+    tcase_add_test(pocket, test_pocket_guidance);
     tcase_add_test(pocket, test_pocket_cancel);
     suite_add_tcase(suite, clip);
     suite_add_tcase(suite, pocket);

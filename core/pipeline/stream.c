@@ -13,14 +13,18 @@
 
 #define FADE 4              /* chunks over which a new prompt's pictures come in, where it begins a new stream */
 
-/* The chunk's keys and values, of the clean latents in d->x. */
+/* The chunk's keys and values, of the clean latents in d->x; with guidance also as the other prompt sees them. */
 static sora_result remember(struct sr_diffusion *d, int64_t at, const float *prior, sora_error *err)
 {
     float t[SR_MAX_CHUNK];
     const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
 
+    sora_result r;
+
     for (size_t f = 0; f < d->F; f++) t[f] = (float)d->sc.context_t;
-    return sr_model_commit(d->c, d->model, 0, &in, err);
+    r = sr_model_commit(d->c, d->model, 0, &in, err);
+    if (r == SORA_OK && d->next.guidance != 1) r = sr_model_commit(d->c, d->model, 1, &in, err);
+    return r;
 }
 
 /* What is shown of d->x: itself, or on the way from the old prompt's last picture to it.  In d->v, which is free now. */
