@@ -107,8 +107,8 @@ void args_help(FILE *f, unsigned command)
         { CMD_GENERATE, "sora generate [options] -p PROMPT -o OUT\n\nMake a video from a sentence." },
         { CMD_DECODE, "sora decode [options] -m MODEL --latents FILE -o OUT\n\nTurn latents into a video." },
         { CMD_INFO, "sora info [options] [MODEL]\n\nWhat a model is and needs; without MODEL, which models can be found." },
-        { CMD_BENCH, "sora bench [options] [MODEL | SHAPE]\n\nMeasure. SHAPE: wan2.1-1.3b, wan2.2-5b, ltx-2b ...: random weights "
-          "of that shape." },
+        { CMD_BENCH, "sora bench [options] [MODEL | SHAPE]\n\nMeasure. SHAPE: wan2.1-1.3b, wan2.2-5b, wan2.1-14b: random "
+          "weights of that shape." },
         { CMD_ESCAPE, "sora escape TEXT\n\nThe text as one FFmpeg filter option value: -i \"sora=prompt=$(sora escape \"it's a dog\")\"" },
     };
 

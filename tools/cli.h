@@ -75,10 +75,11 @@ void progress_log(void *user, sora_log_level level, const char *line);
 /* End the bar, so that other lines can follow. */
 void progress_end(struct progress *p);
 
-/* ---- generate.c, info.c, escape.c: the commands, each returns the exit status ---- */
+/* ---- generate.c, info.c, bench.c, escape.c: the commands, each returns the exit status ---- */
 
 int cmd_generate(struct args *a);
 int cmd_info(struct args *a);
+int cmd_bench(struct args *a);
 int cmd_escape(struct args *a);
 
 #endif

@@ -16,6 +16,7 @@ static const struct command {
     { "generate", CMD_GENERATE, cmd_generate, "make a video from a sentence" },
     { "decode", CMD_DECODE, cmd_generate, "turn latents into a video" },
     { "info", CMD_INFO, cmd_info, "what a model is and needs, or which models there are" },
+    { "bench", CMD_BENCH, cmd_bench, "measure the speed of a model or of a shape" },
     { "escape", CMD_ESCAPE, cmd_escape, "a text as one FFmpeg filter option value" },
 };
 #define COUNT(x) (sizeof(x) / sizeof *(x))
