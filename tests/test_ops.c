@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The operations against a naive double reference, the scratch arena, planning, and cancel. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "near.h"
 #include "tensor/dnnl.h"
@@ -26,6 +28,28 @@ static struct sr_ctx *ctx_of(enum sr_type act, int threads)
 
     ck_assert_msg(r == SORA_OK || (act == SR_BF16 && r == SORA_ERR_UNSUPPORTED), "%s", err.text);
     return c;
+}
+
+static struct sr_cancel stop;
+
+static struct sr_ctx *cancellable(int threads)
+{
+    struct sr_ctx *c = NULL;
+    sora_error err = { 0 };
+
+    atomic_store(&stop.set, false);
+    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, threads, ~0u, NULL, &stop, &err), SORA_OK);
+    return c;
+}
+
+/* Sets the flag after some milliseconds, from another thread. */
+static void *cancel_soon(void *ms)
+{
+    const struct timespec t = { 0, *(const int *)ms * 1000000 };
+
+    nanosleep(&t, NULL);
+    atomic_store(&stop.set, true);
+    return NULL;
 }
 
 static struct sr_tensor matrix(float *data, size_t rows, size_t cols)
@@ -622,6 +646,67 @@ START_TEST(test_channel_norm)
 }
 END_TEST
 
+static bool all_zero(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (x[i] != 0) return false;
+    return true;
+}
+
+/* A cancel in the middle: the last rows are never computed, and the context works again once the error is cleared. */
+START_TEST(test_cancel)
+{
+    const size_t M = 6000, C = 4096, H = 140, W = 148, in = 128;
+    const int ms = 20;
+    struct sr_ctx *c = cancellable(2);
+    const struct sr_param w = { NULL, SR_F32, C * C, 5, 0.02f }, v = { NULL, SR_F32, in * in * 27, 6, 0.02f };
+    const struct sr_param none = { .data = NULL };
+    const struct sr_conv_shape s = { in, in, 3, 3, 3, 1, 1, 1 };
+    float *x = random_floats(M * C, 1), *y = calloc(8 * H * W * in, sizeof *y);
+    struct sr_tensor tx = matrix(x, M, C), few = matrix(x, 3, C), *h;
+    const struct sr_fmap mx = { x, SR_F32, 8 + 2, H, W / 2, in }, my = { y, SR_F32, 8, H, W / 2, in };
+    struct sr_linear *l;
+    struct sr_conv *k;
+    pthread_t t;
+    sora_error err = { 0 };
+
+    ck_assert_int_eq(sr_linear_open(c, &l, &w, NULL, &C, 1, C, false, &err), SORA_OK);
+    ck_assert_int_eq(sr_conv_open(c, &k, &s, &v, &none, &err), SORA_OK);
+    sr_ctx_plan(c);
+    sr_linear(c, l, &tx, SR_ACT_NONE, SR_F32);
+    sr_linear(c, l, &few, SR_ACT_NONE, SR_F32);
+    sr_conv_to(c, k, &mx, SR_ACT_NONE, NULL, &my);
+    ck_assert_msg(sr_ctx_commit(c, &err) == SORA_OK, "%s", err.text);
+
+    memset(c->arena, 0, c->arena_size);
+    ck_assert_int_eq(pthread_create(&t, NULL, cancel_soon, (void *)&ms), 0);
+    h = sr_linear(c, l, &tx, SR_ACT_NONE, SR_F32);                  /* 201 GFLOP */
+    pthread_join(t, NULL);
+    ck_assert_int_eq(c->err.code, SORA_ERR_CANCELLED);
+    ck_assert(all_zero((float *)h->data + (M - 1) * C, C));
+    ck_assert(!sr_scratch(c, 1, 1, SR_F32)->data);                  /* everything after it does nothing */
+
+    memset(&c->err, 0, sizeof c->err);
+    atomic_store(&stop.set, false);
+    sr_scratch_release(c, 0);
+    ck_assert_int_eq(pthread_create(&t, NULL, cancel_soon, (void *)&ms), 0);
+    sr_conv_to(c, k, &mx, SR_ACT_NONE, NULL, &my);                  /* 73 GFLOP */
+    pthread_join(t, NULL);
+    ck_assert_int_eq(c->err.code, SORA_ERR_CANCELLED);
+    ck_assert(all_zero(y + (8 * H * W / 2 - 1) * in, in));
+
+    memset(&c->err, 0, sizeof c->err);
+    atomic_store(&stop.set, false);
+    h = sr_linear(c, l, &few, SR_ACT_NONE, SR_F32);
+    ck_assert(!c->err.code && !all_zero(h->data, 3 * C));
+    sr_conv_close(&k);
+    sr_linear_close(&l);
+    sr_ctx_close(&c);
+    free(x);
+    free(y);
+}
+END_TEST
+
 /* Made-up parameters: the asked deviation, another tensor other numbers, and a row alone is the row of the whole. */
 START_TEST(test_made_up)
 {
@@ -644,4 +729,4 @@ END_TEST
 
 RUN_TESTS("ops", test_param, test_scratch, test_no_allocation, test_linear_f32, test_linear_bf16, test_linear_threads,
           test_conv_f32, test_conv_bf16, test_conv_threads, test_conv_slabs, test_product, test_channel_norm,
-          test_made_up)
+          test_made_up, test_cancel)

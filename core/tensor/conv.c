@@ -125,9 +125,7 @@ struct block {
     size_t f, F, r, R, line;
 };
 
-/* Work in one call, so that a cancel is seen in time, and 2 * multiply-adds of one output row. */
-static const double most_flop = 20e9;
-
+/* 2 * multiply-adds of one output row */
 static double row_flop(const struct sr_conv *v, size_t W)
 {
     return 2.0 * (double)v->s.in * (double)v->s.out * (double)(v->s.kt * v->s.kh * v->s.kw) * (double)W;
@@ -212,8 +210,8 @@ void sr_conv_to(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap 
 
     /* Whole frames where they are small, else some rows of one frame. */
     row = row_flop(v, y->W);
-    F = (size_t)SR_CLAMP(most_flop / (row * (double)y->H), 1, (double)y->F);
-    R = (size_t)SR_CLAMP(most_flop / row, 1, (double)y->H);
+    F = (size_t)SR_CLAMP(sr_call_flop(c) / (row * (double)y->H), 1, (double)y->F);
+    R = (size_t)SR_CLAMP(sr_call_flop(c) / row, 1, (double)y->H);
     if (F > 1) R = y->H;
     R = SR_CEIL_DIV(y->H, SR_CEIL_DIV(y->H, R));
     for (size_t f = 0; f < y->F && !c->err.code; f += F)

@@ -69,9 +69,19 @@ sora_result sr_dnnl_open(struct sr_dnnl **out, sora_error *err)
     return SORA_OK;
 }
 
+static void reorder_close(struct sr_reorder *r)
+{
+    if (r->prim) dnnl_primitive_destroy(r->prim);
+    if (r->from) dnnl_memory_destroy(r->from);
+    if (r->to) dnnl_memory_destroy(r->to);
+}
+
 static void prim_close(struct sr_prim **p)
 {
     if (!*p) return;
+    reorder_close(&(*p)->in);
+    reorder_close(&(*p)->add);
+    reorder_close(&(*p)->out);
     for (int i = 0; i < (*p)->lanes; i++) {
         const struct sr_prim_args *a = &(*p)->args[i];
         if (a->src) dnnl_memory_destroy(a->src);
@@ -156,6 +166,16 @@ static void prim_keep(struct sr_dnnl *d, struct sr_prim *p)
     }
     p->used = ++d->uses;
     d->prims[at] = p;
+}
+
+void sr_prim_drop(struct sr_dnnl *d, struct sr_prim *p)
+{
+    for (int i = 0; i < d->n; i++)
+        if (d->prims[i] == p) {
+            prim_close(&d->prims[i]);
+            d->prims[i] = d->prims[--d->n];
+            return;
+        }
 }
 
 /* A memory object for an argument of pd. */

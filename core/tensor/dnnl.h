@@ -24,6 +24,8 @@ sora_result sr_dnnl_pack(struct sr_ctx *c, struct sr_packed **p, size_t N, size_
                          sr_rows_fn *rows, void *user, sora_error *err);
 void   sr_packed_close(struct sr_packed **p);
 size_t sr_packed_bytes(const struct sr_packed *p);
+/* Products of many rows are cut at multiples of so many rows: elsewhere a cut might change the last bits. */
+size_t sr_packed_tile(const struct sr_packed *p);
 
 /* y [M, N] = act(x [M, K] W^T + bias).  x of the weights' type, y of `dst`; both dense; bias [N] or NULL. */
 struct sr_matmul {

@@ -140,6 +140,11 @@ done:
 
 /* ---- Multiplying ---- */
 
+size_t sr_packed_tile(const struct sr_packed *p)
+{
+    return p->panels ? TILE : 64;
+}
+
 static struct sr_prim_key key_of(const struct sr_matmul *m, size_t M, size_t N)
 {
     struct sr_prim_key key;
@@ -196,6 +201,7 @@ static void multiply_tiles(struct sr_ctx *c, const struct sr_matmul *m, const ui
         for (size_t i = 0; i < tiles * panels; i++) {
             const size_t tile = i / panels, panel = i % panels;         /* neighbours share the rows of x */
             const int lane = omp_get_thread_num();
+            if (sr_cancelled(c->cancel)) continue;
             const dnnl_status_t s = sr_prim_call(c->dnnl, prims[tile == tiles - 1][panel == panels - 1], lane,
                                                  m->w->panel[panel], x + tile * TILE * x_row,
                                                  m->bias ? m->bias + panel * PANEL : NULL,

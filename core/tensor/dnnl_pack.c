@@ -57,7 +57,9 @@ sora_result sr_packed_open(struct sr_dnnl *d, struct sr_packed **out, const_md_t
         sr_fail_nomem(&why, p->bytes, "weights");
         goto done;
     }
-    /* This clears the padding too, before anything can read it. */
+#if DNNL_VERSION_MAJOR >= 3
+    memset(p->data, 0, p->bytes);       /* the padding is read; in 2.6 creating the memory object clears it */
+#endif
     if (!sr_did(&why, dnnl_memory_create(&p->mem, p->md, d->engine, p->data), "weights")) goto done;
     *out = p;
     p = NULL;

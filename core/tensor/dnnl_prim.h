@@ -41,6 +41,12 @@ struct sr_prim_args {
     dnnl_memory_t src, bias, dst, scratch;
 };
 
+/* From one layout to another, through the arena. */
+struct sr_reorder {
+    dnnl_primitive_t prim;              /* NULL: the layouts are the same */
+    dnnl_memory_t from, to;
+};
+
 struct sr_prim {
     struct sr_prim_key key;
     uint64_t used;                      /* count of the last use: the longest unused makes room */
@@ -48,6 +54,8 @@ struct sr_prim {
     md_t weights;                       /* the layout it reads */
     dnnl_memory_t plain;                /* instead of packed weights: the second factor of a product */
     size_t scratch_bytes;
+    struct sr_reorder in, add, out;     /* of a convolution in oneDNN's own layout: see dnnl_conv.c */
+    size_t src_bytes, dst_bytes;
     int lanes;                          /* how many threads may call it at a time */
     struct sr_prim_args args[];
 };
@@ -71,6 +79,7 @@ struct sr_prim *sr_prim_find(struct sr_dnnl *d, const struct sr_prim_key *key);
 /* Build one from pd (given away) for so many threads at a time, and keep it; NULL with err set. */
 struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, dnnl_primitive_desc_t *pd, int lanes,
                              sora_error *err);
+void sr_prim_drop(struct sr_dnnl *d, struct sr_prim *p);
 /* Compute, unless c plans: takes the primitive's scratch in any case. */
 void sr_prim_run(struct sr_ctx *c, struct sr_prim *p, dnnl_memory_t w, const void *x, const float *bias, void *y);
 /* The bare call of one thread, with that much scratch of its own. */

@@ -108,20 +108,20 @@ size_t sr_linear_bytes(const struct sr_linear *l)
     return l ? sr_packed_bytes(l->w) + (l->bias ? l->out * sizeof(float) : 0) : 0;
 }
 
-/* Rows to multiply at a time: 20 GFLOP, so that a cancel is seen in time; nearly equal blocks, of whole tiles. */
-static size_t block_rows(const struct sr_linear *l, size_t M)
+/* Rows to multiply at a time: nearly equal blocks, of whole tiles whatever the number of threads. */
+static size_t block_rows(const struct sr_ctx *c, const struct sr_linear *l, size_t M)
 {
-    const double most = 20e9 / (2.0 * (double)l->in * (double)l->out);
-    const size_t blocks = (size_t)((double)M / SR_MAX(most, 64)) + 1;
+    const double most = sr_call_flop(c) / (2.0 * (double)l->in * (double)l->out);
+    const size_t tile = sr_packed_tile(l->w), blocks = (size_t)((double)M / SR_MAX(most, (double)tile)) + 1;
 
-    return SR_MIN(M, SR_ROUND_UP(SR_CEIL_DIV(M, blocks), 64));
+    return SR_MIN(M, SR_ROUND_UP(SR_CEIL_DIV(M, blocks), tile));
 }
 
 struct sr_tensor *sr_linear(struct sr_ctx *c, const struct sr_linear *l, const struct sr_tensor *x, enum sr_act act,
                             enum sr_type type)
 {
     struct sr_tensor *y = sr_scratch(c, x->rows, l->out, type);
-    const size_t mark = sr_scratch_mark(c), step = block_rows(l, x->rows);
+    const size_t mark = sr_scratch_mark(c), step = block_rows(c, l, x->rows);
     const bool direct = x->type == l->type && x->stride == x->cols;
     struct sr_tensor *copy = direct ? NULL : sr_scratch(c, step, l->in, l->type);
     const double start = sr_now(), reordered = c->prof.seconds[SR_REORDER];
