@@ -19,6 +19,24 @@ START_TEST(test_first_error_stays)
 }
 END_TEST
 
+/* Whatever a file calls its tensors, the message is one line of UTF-8. */
+START_TEST(test_printable)
+{
+    sora_error err = { 0 };
+    char *text = malloc(2000);
+
+    sr_fail(&err, SORA_ERR_MODEL,
+            "\xc3\xa9\xe7\xb7\x91\xf0\x9f\x98\x80 \xff\xc3 \xc2\x9b \xed\xa0\x80 \xf4\x90\x80\x80\n");
+    ck_assert_str_eq(err.text, "\xc3\xa9\xe7\xb7\x91\xf0\x9f\x98\x80 ?? ?? ??? ?????");
+    memset(text, 'a', 2000);
+    memcpy(text + sizeof err.text - 3, "\xe7\xb7\x91", 4);
+    err.code = 0;
+    sr_fail(&err, SORA_ERR_MODEL, "%s", text);
+    ck_assert_str_eq(err.text + sizeof err.text - 4, "a??");            /* cut in the middle of a character */
+    free(text);
+}
+END_TEST
+
 START_TEST(test_half_types)
 {
     ck_assert_float_eq(sr_f16_to_f32(0x3c00), 1.0f);
@@ -96,4 +114,5 @@ START_TEST(test_memory)
 }
 END_TEST
 
-RUN_TESTS("base", test_first_error_stays, test_half_types, test_philox, test_normal, test_files, test_memory)
+RUN_TESTS("base", test_first_error_stays, test_printable, test_half_types, test_philox, test_normal, test_files,
+          test_memory)

@@ -5,6 +5,31 @@
 
 #include "base/base.h"
 
+/* How many bytes of UTF-8 start at p and are fit to show; 0: none. */
+static int printable(const unsigned char *p)
+{
+    const int n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                : p[0] >= 0xf0 && p[0] < 0xf5                ? 4 : 0;
+
+    if (n == 1) return p[0] >= 0x20 && p[0] != 0x7f;
+    for (int i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) return 0;                /* U+0080 ..: U+009B starts terminal escapes */
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)) return 0;       /* overlong; surrogates */
+    if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) return 0;       /* overlong; beyond U+10FFFF */
+    return n;
+}
+
+/* Names come from files, and the end may have cut a character: one line of UTF-8 without terminal escapes. */
+static void make_printable(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p;) {
+        const int n = printable(p);
+        if (!n) *p = '?';
+        p += n ? n : 1;
+    }
+}
+
 sora_result sr_fail(sora_error *err, sora_result code, const char *fmt, ...)
 {
     va_list ap;
@@ -14,8 +39,7 @@ sora_result sr_fail(sora_error *err, sora_result code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
-    for (char *p = err->text; *p; p++)          /* names come from files: one line, no terminal escapes */
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    make_printable(err->text);
     return code;
 }
 

@@ -12,9 +12,8 @@ static void try_safetensors(const char *path, const uint8_t *data, size_t n)
         for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)n >> 8 * i);
         unlink(path);
         f = fopen(path, "wb");
-        if (!f || fwrite(size, 1, 8, f) != 8 || fwrite(data, 1, n, f) != n || fwrite(numbers, 1, 64,
-                                                                                     f) != 64 || fclose(f))
-            exit(2);
+        if (!f || fwrite(size, 1, 8, f) != 8 || fwrite(data, 1, n, f) != n) exit(2);
+        if (fwrite(numbers, 1, sizeof numbers, f) != sizeof numbers || fclose(f)) exit(2);
     }
     try_weights(path, data, n);
 }
