@@ -78,7 +78,7 @@ static gboolean wait_slot(GstSoraSrc *self)
     GST_OBJECT_LOCK(self);
     flushing = f->flushing;
     if (!flushing && (clock = GST_ELEMENT_CLOCK(self)))
-        id = f->clock_id = gst_clock_new_single_shot_id(clock, GST_ELEMENT_CAST(self)->base_time + pts_of(f, f->n));
+        id = f->clock_id = gst_clock_new_single_shot_id(clock, GST_ELEMENT(self)->base_time + pts_of(f, f->n));
     GST_OBJECT_UNLOCK(self);
     if (!id) return !flushing;
     gst_clock_id_wait(id, NULL);
@@ -115,7 +115,7 @@ static gboolean unlock_stop(GstBaseSrc *base)
     return TRUE;
 }
 
-/* ---- Caps --------------------------------------------------------------------------------------------------------- */
+/* ---- Caps ------------------------------------------------------------------------------------------------------- */
 
 static GstCaps *fixate(GstBaseSrc *base, GstCaps *caps)
 {
@@ -217,7 +217,7 @@ static gboolean decide_allocation(GstBaseSrc *base, GstQuery *query)
     return GST_BASE_SRC_CLASS(g_type_class_peek(GST_TYPE_PUSH_SRC))->decide_allocation(base, query);
 }
 
-/* ---- Buffers -------------------------------------------------------------------------------------------------------- */
+/* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
 /* A frame of the session as the caps want it; where they are the same the memory is shared, not copied. */
 static GstFlowReturn render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
@@ -352,7 +352,7 @@ static GstFlowReturn push_held(GstSoraSrc *self, GstSoraJob *job, GstBuffer **ou
     return GST_FLOW_OK;
 }
 
-/* ---- The base class's calls -------------------------------------------------------------------------------------- */
+/* ---- The base class's calls ------------------------------------------------------------------------------------- */
 
 /* Which frame of the content output frame n shows. */
 static gint64 content_of(GstSoraSrc *self, gboolean live)

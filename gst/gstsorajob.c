@@ -83,7 +83,7 @@ void gst_sora_job_unref(GstSoraJob *job)
     g_atomic_rc_box_release_full(job, job_free);
 }
 
-/* ---- What the thread posts ----------------------------------------------------------------------------------- */
+/* ---- What the thread posts -------------------------------------------------------------------------------------- */
 
 /* Take the right to end a piece of progress: FALSE when somebody else has, so that each has one end. */
 static gboolean claim(GstSoraJob *job, guint what)
@@ -120,7 +120,7 @@ static void fail(GstSoraJob *job, sora_result r, const sora_error *err)
     gst_object_unref(owner);
 }
 
-/* ---- The thread ---------------------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------------------------- */
 
 /* From the engine's thread, which must not wait and must not be called back: leave a note for the streaming thread. */
 static void on_progress(void *user, const sora_progress *p)
@@ -357,7 +357,7 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     return job;
 }
 
-/* ---- The other threads ----------------------------------------------------------------------------------------- */
+/* ---- The other threads ------------------------------------------------------------------------------------------ */
 
 void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
                      const GstSoraLimits *limits)

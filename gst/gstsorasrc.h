@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sorasrc: the element.  gstsorasrc.c has its properties, states and queries, gstsoraflow.c its stream. */
+/* sorasrc: the element.  gstsorasrc.c has its states and queries, gstsoraflow.c its stream. */
 #ifndef GST_SORA_SRC_H
 #define GST_SORA_SRC_H
 
@@ -63,6 +63,10 @@ gboolean    gst_sora_src_renew_job(GstSoraSrc *self);       /* as before, from f
 GstSoraJob *gst_sora_src_ref_job(GstSoraSrc *self);
 void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
 GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
+
+/* gstsoraproperties.c */
+void gst_sora_properties_class_init(GObjectClass *klass);
+void gst_sora_properties_init(GstSoraSrc *self);
 
 /* gstsoraflow.c */
 void gst_sora_flow_class_init(GstBaseSrcClass *base, GstPushSrcClass *push);

@@ -539,6 +539,30 @@ GST_START_TEST(test_prompt_change)
 }
 GST_END_TEST
 
+/* A model of whole clips: the clip goes on as it is, a warning says so, and the next start has the new prompt. */
+GST_START_TEST(test_prompt_of_clip)
+{
+    Fixture f = fixture("model=test/streams=0/step-delay=100 prompt=cat num-frames=20", NULL);
+    gchar *prompt;
+    GstMessage *m;
+    GstBuffer *b;
+    int n = 0;
+
+    gst_harness_play(f.h);
+    g_usleep(200000);
+    g_object_set(f.h->element, "prompt", "dog", NULL);
+    m = next_message(&f, GST_MESSAGE_WARNING, 1000);
+    fail_unless(m != NULL);
+    gst_message_unref(m);
+    g_object_get(f.h->element, "prompt", &prompt, NULL);
+    fail_unless_equals_string(prompt, "dog");
+    g_free(prompt);
+    while ((b = next_buffer(&f))) gst_buffer_unref(b), n++;
+    fail_unless_equals_int(n, 20);
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* ---- Stress ---- */
 
 GST_START_TEST(test_stress)
@@ -589,6 +613,7 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_live_no_burst);
     tcase_add_test(t, test_live_latency);
     tcase_add_test(t, test_prompt_change);
+    tcase_add_test(t, test_prompt_of_clip);
     tcase_add_test(t, test_stress);
     return s;
 }
