@@ -243,6 +243,42 @@ START_TEST(test_shards)
 }
 END_TEST
 
+/* The first failure stays, and nothing is done after it. */
+START_TEST(test_loader)
+{
+    struct sr_cancel cancel = { false };
+    struct sr_ctx *c;
+    struct sr_weights *w;
+    struct sr_linear *linear;
+    sora_error err = { 0 };
+    float *v;
+
+    setup();
+    write_one("x", "blocks.0.q.weight", "blocks.0.norm");
+    ck_assert_int_eq(sr_weights_open(&w, in("x"), NULL), SORA_OK);
+    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, 1, ~0u, NULL, &cancel, NULL), SORA_OK);
+    struct sr_loader l = { .c = c, .w = w, .err = &err, .prefix = "blocks.0." };
+    v = sr_load_vec(&l, 4, "norm");
+    ck_assert(v && v[3] == 9);
+    linear = sr_load_linear(&l, 2, 3, false, false, "q");
+    ck_assert(linear && l.result == SORA_OK);
+    sr_linear_close(&linear);
+    sr_free(v);
+    ck_assert_ptr_null(sr_load_linear(&l, 2, 3, true, false, "q"));
+    ck_assert_int_eq(l.result, SORA_ERR_MODEL);
+    ck_assert_msg(strstr(err.text, "no tensor \"blocks.0.q.bias\"; wanted: [2]") != NULL, "%s", err.text);
+    ck_assert_ptr_null(sr_load_vec(&l, 4, "norm"));
+    l.result = SORA_OK;
+    err.code = SORA_OK;
+    atomic_store(&cancel.set, true);
+    ck_assert_ptr_null(sr_load_vec(&l, 4, "norm"));
+    ck_assert(l.result == SORA_ERR_CANCELLED && err.code == SORA_ERR_CANCELLED);
+    sr_ctx_close(&c);
+    sr_weights_close(&w);
+    teardown();
+}
+END_TEST
+
 START_TEST(test_random)
 {
     static const size_t d[] = { 8, 16, 1, 2, 2 };
@@ -285,5 +321,5 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
-RUN_TESTS("weights", test_get, test_types, test_askew, test_rename, test_folders, test_shards, test_random,
+RUN_TESTS("weights", test_get, test_types, test_askew, test_rename, test_folders, test_shards, test_loader, test_random,
           test_no_memory)

@@ -4,14 +4,16 @@
 
 #include "weights/weights.h"
 
-static bool skip(const struct sr_loader *l)
-{
-    return l->result < 0;
-}
-
 static void keep(struct sr_loader *l, sora_result r)
 {
     if (r < 0 && l->result >= 0) l->result = r;
+}
+
+/* A large model is packed for minutes: a cancel is seen between two of its layers. */
+static bool skip(struct sr_loader *l)
+{
+    if (l->result >= 0 && sr_cancelled(l->c->cancel)) keep(l, sr_fail(l->err, SORA_ERR_CANCELLED, "cancelled"));
+    return l->result < 0;
 }
 
 /* What was packed or copied is not read again: its pages go back at once, or loading would need the file's size too. */
