@@ -59,7 +59,7 @@ static struct sr_tensor matrix(float *data, size_t rows, size_t cols)
 
 static struct sr_param param(const float *data, size_t n)
 {
-    return (struct sr_param){ data, SR_F32, n, 0, 0 };
+    return (struct sr_param){ data, SR_F32, n, 0, 0, 0 };
 }
 
 /* y as floats */
@@ -192,7 +192,7 @@ START_TEST(test_linear_threads)
 
             for (size_t i = 0; i < SR_COUNT(counts); i++) {
                 struct sr_ctx *c = ctx_of(type ? SR_BF16 : SR_F32, counts[i]);
-                const struct sr_param w = { NULL, SR_F32, in * out, 5, 0.02f };
+                const struct sr_param w = { NULL, SR_F32, in * out, 5, 0.02f, 0 };
                 struct sr_tensor tx = matrix(x, M, in), *y;
                 struct sr_linear *l;
                 sora_error err = { 0 };
@@ -224,7 +224,7 @@ START_TEST(test_param)
 {
     static const uint16_t halves[] = { 0x0000, 0x3c00, 0xc000, 0x3555 };       /* 0, 1, -2, 0.333 in f16 */
     uint8_t odd[9];
-    const struct sr_param h = { odd + 1, SR_F16, 4, 0, 0 };
+    const struct sr_param h = { odd + 1, SR_F16, 4, 0, 0, 0 };
     struct sr_param bad = h;
     float *a;
     sora_error err = { 0 };
@@ -286,7 +286,7 @@ START_TEST(test_no_allocation)
 {
     struct sr_ctx *c = ctx_of(SR_F32, 2);
     const size_t out = 64, M = 50, in = 48;
-    const struct sr_param w = { NULL, SR_F32, out * in, 3, 0.1f };
+    const struct sr_param w = { NULL, SR_F32, out * in, 3, 0.1f, 0 };
     float *x = random_floats(M * in, 1), *mod = random_floats(in, 2);
     struct sr_linear *l;
     sora_error err = { 0 };
@@ -475,7 +475,7 @@ START_TEST(test_conv_threads)
             const size_t row = t->s.in * t->s.kt * t->s.kh * t->s.kw, F = t->F + t->s.kt - 1;
             const size_t H = 3 * t->H, W = 4 * t->W;
             float *x = random_floats(F * H * W * t->s.in, 1), *first = NULL;
-            const struct sr_param w = { NULL, SR_F32, t->s.out * row, 8, 0.1f }, none = { .data = NULL };
+            const struct sr_param w = { NULL, SR_F32, t->s.out * row, 8, 0.1f, 0 }, none = { .data = NULL };
             const struct sr_fmap mx = { x, SR_F32, F, H, W, t->s.in };
 
             for (int threads = 1; threads <= 8; threads = threads * 3 / 2 + 1) {        /* 1 2 4 7 */
@@ -514,7 +514,7 @@ START_TEST(test_conv_slabs)
     const struct sr_conv_shape s = { 192, 192, 3, 3, 3, 1, 1, 1 };
     const size_t F = 3, H = 140, W = 148, row = 192 * 27, nx = F * H * W * 192;
     float *x = random_floats(nx, 1), *first = NULL;
-    const struct sr_param w = { NULL, SR_F32, 192 * row, 8, 0.02f }, bias = { NULL, SR_F32, 192, 9, 1 };
+    const struct sr_param w = { NULL, SR_F32, 192 * row, 8, 0.02f, 0 }, bias = { NULL, SR_F32, 192, 9, 1, 0 };
     float *wf, *bf;
     sora_error err = { 0 };
 
@@ -659,7 +659,7 @@ START_TEST(test_cancel)
     const size_t M = 6000, C = 4096, H = 140, W = 148, in = 128;
     const int ms = 20;
     struct sr_ctx *c = cancellable(2);
-    const struct sr_param w = { NULL, SR_F32, C * C, 5, 0.02f }, v = { NULL, SR_F32, in * in * 27, 6, 0.02f };
+    const struct sr_param w = { NULL, SR_F32, C * C, 5, 0.02f, 0 }, v = { NULL, SR_F32, in * in * 27, 6, 0.02f, 0 };
     const struct sr_param none = { .data = NULL };
     const struct sr_conv_shape s = { in, in, 3, 3, 3, 1, 1, 1 };
     float *x = random_floats(M * C, 1), *y = calloc(8 * H * W * in, sizeof *y);
@@ -711,7 +711,7 @@ END_TEST
 START_TEST(test_made_up)
 {
     enum { N = 20000 };
-    const struct sr_param p = { NULL, SR_BF16, N, 7, 0.25f }, other = { NULL, SR_BF16, N, 8, 0.25f };
+    const struct sr_param p = { NULL, SR_BF16, N, 7, 0.25f, 0 }, other = { NULL, SR_BF16, N, 8, 0.25f, 0 };
     struct sr_ctx *c = ctx_of(SR_F32, 1);
     float *a, *b, part[101];
     double mean = 0, var = 0, both = 0;

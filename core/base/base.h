@@ -85,6 +85,7 @@ unsigned long sr_mem_fail_after(unsigned long n);
 struct sr_map {
     const uint8_t *data;
     size_t size;
+    uint64_t id;                /* of the file and of its last change: equal ids, equal bytes; never 0 */
 };
 sora_result sr_map_file(struct sr_map *m, const char *path, sora_error *err);   /* read-only, whole */
 void sr_map_forget(const struct sr_map *m, size_t offset, size_t size);         /* give the pages back to the kernel */

@@ -23,6 +23,14 @@ static sora_result open_regular(int *fd, struct stat *st, const char *path, sora
     return SORA_OK;
 }
 
+static uint64_t file_id(const struct stat *st)
+{
+    const uint64_t changed = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+    const uint64_t a = sr_rng_u64((uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size);
+
+    return sr_rng_u64(a, changed, 0) | 1;
+}
+
 sora_result sr_map_file(struct sr_map *m, const char *path, sora_error *err)
 {
     struct stat st;
@@ -32,6 +40,7 @@ sora_result sr_map_file(struct sr_map *m, const char *path, sora_error *err)
 
     m->data = NULL;
     m->size = 0;
+    m->id = 0;
     if ((r = open_regular(&fd, &st, path, err)) < 0) return r;
     if (st.st_size == 0) {
         close(fd);
@@ -43,6 +52,7 @@ sora_result sr_map_file(struct sr_map *m, const char *path, sora_error *err)
     if (p == MAP_FAILED) return sr_fail_errno(err, e, path, "cannot map");
     m->data = p;
     m->size = (size_t)st.st_size;
+    m->id = file_id(&st);
     return SORA_OK;
 }
 

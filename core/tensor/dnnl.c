@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The engine and the cache of primitives. */
+#include <pthread.h>
+
 #include "tensor/dnnl_prim.h"
 
 void sr_md_free(md_t *md)
@@ -54,13 +56,42 @@ dnnl_data_type_t sr_dnnl_type(enum sr_type t)
 
 /* ---- Opening ---- */
 
+/*
+ * One engine for the process: packed weights are shared between sessions (shared.c) and must outlive the one that packed
+ * them, and a memory object does not keep its engine.
+ */
+static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
+static dnnl_engine_t the_engine;
+static size_t engine_users;
+
+static bool engine_get(dnnl_engine_t *engine, sora_error *err)
+{
+    bool good = true;
+
+    pthread_mutex_lock(&engine_lock);
+    if (!engine_users) good = sr_did(err, dnnl_engine_create(&the_engine, dnnl_cpu, 0), "engine");
+    if (good) {
+        engine_users++;
+        *engine = the_engine;
+    }
+    pthread_mutex_unlock(&engine_lock);
+    return good;
+}
+
+static void engine_put(void)
+{
+    pthread_mutex_lock(&engine_lock);
+    if (--engine_users == 0) dnnl_engine_destroy(the_engine);
+    pthread_mutex_unlock(&engine_lock);
+}
+
 sora_result sr_dnnl_open(struct sr_dnnl **out, sora_error *err)
 {
     struct sr_dnnl *d = sr_zalloc(sizeof *d);
 
     *out = NULL;
     if (!d) return sr_fail_nomem(err, sizeof *d, "oneDNN");
-    if (!sr_did(err, dnnl_engine_create(&d->engine, dnnl_cpu, 0), "engine") ||
+    if (!engine_get(&d->engine, err) ||
         !sr_did(err, dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags), "stream")) {
         sr_dnnl_close(&d);
         return SORA_ERR_INTERNAL;
@@ -101,7 +132,7 @@ void sr_dnnl_close(struct sr_dnnl **d)
     if (!*d) return;
     for (int i = 0; i < (*d)->n; i++) prim_close(&(*d)->prims[i]);
     if ((*d)->stream) dnnl_stream_destroy((*d)->stream);
-    if ((*d)->engine) dnnl_engine_destroy((*d)->engine);
+    if ((*d)->engine) engine_put();
     sr_free(*d);
     *d = NULL;
 }

@@ -3,6 +3,7 @@
 #include "kernels/kernels.h"
 #include "tensor/dnnl.h"
 #include "tensor/op.h"
+#include "tensor/shared.h"
 
 struct sr_linear {
     struct sr_packed *w;        /* [out, in] */
@@ -15,9 +16,10 @@ struct parts {
     const struct sr_kernels *kern;
     const struct sr_param *weights;
     const size_t *out;
-    size_t in;
+    size_t in, total;
     enum sr_type type;
     int threads;
+    struct sr_ctx *c;
 };
 
 /* Rows from .. from + n of the stacked parts. */
@@ -55,12 +57,37 @@ static sora_result check_parts(const struct sr_param *weights, const struct sr_p
     return SORA_OK;
 }
 
+static sora_result pack(void *user, struct sr_packed **p, sora_error *err)
+{
+    struct parts *s = user;
+
+    return sr_dnnl_pack(s->c, p, s->total, s->in, s->type, read_rows, s, err);
+}
+
+static struct sr_shared_key key_of(const struct parts *s, int parts)
+{
+    struct sr_shared_key key;
+
+    memset(&key, 0, sizeof key);
+    for (int i = 0; i < parts; i++) {
+        if (!s->weights[i].source) return (struct sr_shared_key){ 0 };
+        key.source = sr_rng_u64(key.source, s->weights[i].source, s->out[i]) | 1;
+    }
+    key.rows = s->total;
+    key.cols = s->in;
+    key.type = (int32_t)s->type;
+    key.threads = s->threads;
+    key.cpu = s->c->cpu;
+    return key;
+}
+
 sora_result sr_linear_open(struct sr_ctx *c, struct sr_linear **out_l, const struct sr_param *weights,
                            const struct sr_param *biases, const size_t *out, int parts, size_t in, bool f32_only,
                            sora_error *err)
 {
     struct sr_linear *l = NULL;
-    struct parts src = { c->kern, weights, out, in, f32_only ? SR_F32 : c->act, c->threads };
+    struct parts src = { c->kern, weights, out, in, 0, f32_only ? SR_F32 : c->act, c->threads, c };
+    struct sr_shared_key key;
     size_t total, at = 0;
     bool any_bias;
     sora_result r;
@@ -86,7 +113,9 @@ sora_result sr_linear_open(struct sr_ctx *c, struct sr_linear **out_l, const str
                 memset(l->bias + at, 0, out[i] * sizeof(float));
         }
     }
-    if ((r = sr_dnnl_pack(c, &l->w, total, in, src.type, read_rows, &src, err)) < 0) goto done;
+    src.total = total;
+    key = key_of(&src, parts);
+    if ((r = sr_shared_get(&l->w, &key, pack, &src, err)) < 0) goto done;
     *out_l = l;
     l = NULL;
 done:
@@ -97,7 +126,7 @@ done:
 void sr_linear_close(struct sr_linear **l)
 {
     if (!*l) return;
-    sr_packed_close(&(*l)->w);
+    sr_shared_put(&(*l)->w);
     sr_free((*l)->bias);
     sr_free(*l);
     *l = NULL;

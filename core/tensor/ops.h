@@ -18,6 +18,7 @@ struct sr_param {
     size_t n;                   /* elements */
     uint64_t seed;              /* not 0: no file, numbers of this seed, deviation scale (bench) */
     float scale;
+    uint64_t source;            /* not 0: file and place; equal sources hold equal numbers */
 };
 
 /* f32 copy; 64-byte aligned, sr_free() */

@@ -108,16 +108,32 @@ bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe
 
 /* ---- Pages ---- */
 
-static void forget_one(struct sr_weights *w, const struct sr_weight *t)
+/* The mapping that t lies in, and where; NULL: in none. */
+static const struct sr_map *map_of(const struct sr_weights *w, const struct sr_weight *t, size_t *offset)
 {
     for (size_t i = 0; i < w->nfiles; i++) {
         const struct sr_map *m = &w->files[i].map;
         const uintptr_t at = (uintptr_t)t->data, base = (uintptr_t)m->data;
-        if (at >= base && at - base < m->size) {
-            sr_map_forget(m, at - base, t->n * sr_type_size(t->type));
-            break;
-        }
+        *offset = at - base;
+        if (at >= base && at - base < m->size) return m;
     }
+    return NULL;
+}
+
+static uint64_t source_of(const struct sr_weights *w, const struct sr_weight *t)
+{
+    size_t offset;
+    const struct sr_map *m = map_of(w, t, &offset);
+
+    return m ? sr_rng_u64(m->id, offset, (uint64_t)t->type) | 1 : 0;
+}
+
+static void forget_one(struct sr_weights *w, const struct sr_weight *t)
+{
+    size_t offset;
+    const struct sr_map *m = map_of(w, t, &offset);
+
+    if (m) sr_map_forget(m, offset, t->n * sr_type_size(t->type));
 }
 
 void sr_weights_forget(struct sr_weights *w, const char *name)
@@ -182,5 +198,6 @@ sora_result sr_weights_get(struct sr_weights *w, struct sr_param *p, sora_error 
                        sr_type_name(t->type));
     p->data = t->data;
     p->type = t->type;
+    p->source = source_of(w, t);
     return SORA_OK;
 }
