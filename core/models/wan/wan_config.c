@@ -300,19 +300,22 @@ done:
     return r;
 }
 
-/* A folder is a Wan if its transformer's class says so; a single file is taken for one until its tensors' names are
-   read. */
+/*
+ * A folder is a Wan if its transformer's class says so; a single file is taken for one until its tensors' names are read.
+ * So is a config that cannot be read: the probe that follows says what is wrong with it.
+ */
 bool sr_wan_knows(const char *path)
 {
     char folder[1024], file[1064], class[64] = "";
     struct sr_config *c = NULL;
-    bool known = false;
+    bool known = true;
+    sora_result r;
 
     if (!is_folder(path)) return true;
-    if (part_folder(folder, sizeof folder, path, NULL) < 0) return false;
+    if (part_folder(folder, sizeof folder, path, NULL) < 0) return true;
     snprintf(file, sizeof file, "%s/config.json", folder);
-    if (sr_config_open(&c, file, NULL) == SORA_OK &&
-        sr_config_string(c, "_class_name", class, sizeof class, NULL) == SORA_OK)
+    if ((r = sr_config_open(&c, file, NULL)) == SORA_ERR_NOT_FOUND) known = false;
+    if (r == SORA_OK && sr_config_string(c, "_class_name", class, sizeof class, NULL) == SORA_OK)
         known = is_wan(class) || !strcmp(class, "WanTransformer3DModel");
     sr_config_close(&c);
     return known;
