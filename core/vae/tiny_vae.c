@@ -7,7 +7,7 @@
  *
  * Two identities make it cheaper and change nothing: the block's first convolution over the channels of two frames is
  * one over time, with a tap for each frame; and growing, a 1 x 1 layer without bias, is folded into the 3 x 3 layer
- * behind it, one for each frame it makes.  Frames are carried to the end one by one; memory does not depend on their number.
+ * behind it, one for each frame it makes.  Frames are carried to the end one by one, so memory does not grow with them.
  */
 #include <math.h>
 #include <stdio.h>

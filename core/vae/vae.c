@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which decoder a folder or a file holds, by what is in it; opening it; one frame after the other. */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "vae/block_vae.h"

@@ -80,7 +80,8 @@ def wan(folder, name, size, seed, published=None, **config):
         whole = vae.decode(x).sample
         for n in range(1, frames):      # a shorter clip is the beginning of a longer one: that is what streaming needs
             part = vae.decode(x[:, :, :n]).sample
-            assert torch.allclose(part, whole[:, :, :part.shape[2]], atol=1e-5), n
+            difference = (part - whole[:, :, :part.shape[2]]).abs().max()
+            assert difference < 1e-4, (n, difference)
     inside = (whole.abs() < 1).float().mean()
     print(f"{name}: {tuple(whole.shape)}, std {whole.std():.3f}, {inside:.0%} inside -1..1")
     out = f"{folder}/{name}"
@@ -231,10 +232,13 @@ STD_48 = [
 def main():
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
-    wan(folder, "vae_wan21", (fresh.pick(4, 2, 5), fresh.pick(3, 2, 4), 5), 21, base_dim=8, z_dim=16, dim_mult=[1, 1, 2, 2])
-    wan(folder, "vae_wan22", (fresh.pick(4, 3), fresh.pick(2, 3), 3), 22, (MEAN_48, STD_48), base_dim=8, decoder_base_dim=8, z_dim=48,
-        dim_mult=[1, 1, 2, 1], is_residual=True, patch_size=2, in_channels=12, out_channels=12,
-        scale_factor_spatial=16)
+    size = fresh.pick(4, 2, 5), fresh.pick(3, 2, 4), 5
+    wan(folder, "vae_wan21", size, 21, base_dim=8, z_dim=16, dim_mult=[1, 1, 2, 2])
+    # the widths fall by 4 where the frames double, or the shortcut would be the same for both frames
+    size = fresh.pick(4, 3), fresh.pick(2, 3), 3
+    wan(folder, "vae_wan22", size, 22, (MEAN_48, STD_48), base_dim=4, decoder_base_dim=4, z_dim=48,
+        dim_mult=[1, 1, 4, 4], temperal_downsample=[True, True, False], is_residual=True, patch_size=2, in_channels=12,
+        out_channels=12, scale_factor_spatial=16)
     tiny(folder, "vae_tiny_wan21", (3, 5, 3), 31, 16, (16, 16, 8, 8), (2, 2, 2), 1)
     tiny(folder, "vae_tiny_wan22", (3, 2, 4), 32, 48, (16, 8, 8, 8), (1, 2, 2), 2)
     block(folder, "vae_block", (3, 3, 5), 41, 7, 4, 4)
