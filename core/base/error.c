@@ -54,8 +54,9 @@ sora_result sr_fail_errno(sora_error *err, int errnum, const char *path, const c
                              : errnum == EACCES || errnum == EPERM || errnum == EROFS ? SORA_ERR_ACCESS
                              : errnum == ENOMEM                       ? SORA_ERR_NOMEM
                                                                       : SORA_ERR_IO;
+    const size_t n = strlen(path), shown = 500;      /* what follows a long path is the message: its end must not be cut */
     char text[128];
 
     if (strerror_r(errnum, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", errnum);
-    return sr_fail(err, code, "%s: %s: %s", path, what, text);
+    return sr_fail(err, code, "%s%s: %s: %s", n > shown ? "..." : "", n > shown ? path + n - shown : path, what, text);
 }

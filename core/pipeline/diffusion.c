@@ -208,7 +208,31 @@ static sora_result probe_parts(struct sr_diffusion *d, sora_error *err)
     if (!d->decode_only && d->vi.channels != d->mi.channels)
         return sr_fail(err, SORA_ERR_MODEL, "%s: decodes latents of %d channels, the transformer makes %d; they are of different "
                        "models", d->parts.vae, d->vi.channels, d->mi.channels);
-    return sr_about_read(&d->about, d->parts.folder, err);
+    if ((r = sr_about_read(&d->about, d->parts.folder, err)) < 0) return r;
+    if (d->about.found && !d->decode_only && strcmp(d->about.family, d->mi.family))
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: family is \"%s\", the transformer's is \"%s\"; they are of different "
+                       "models", d->parts.folder, d->about.family, d->mi.family);
+    return SORA_OK;
+}
+
+/* What the transformer reads beside the noisy latent must be something that a stream has. */
+static sora_result check_prior(const struct sr_diffusion *d, sora_error *err)
+{
+    const char *folder = d->parts.folder;
+    const bool pocket = !strcmp(d->mi.family, "pocket");
+
+    if (d->mi.prior && !pocket)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: the transformer reads %d channels of a picture beside the latent; models that "
+                       "start from a picture are not supported yet", d->parts.transformer, d->mi.prior);
+    if (pocket && (!d->pre.C || !d->stream))
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: %s is missing, without which a pocket model does not work", folder,
+                       d->stream ? "sampler or spread" : "chunk_latents");
+    if (!pocket && d->pre.C)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: spread is there, but the transformer is no pocket model", folder);
+    if (d->pre.C && d->pre.C != d->C)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: spread has %zu numbers; wanted: one for each of %zu channels", folder,
+                       d->pre.C, d->C);
+    return SORA_OK;
 }
 
 static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
@@ -225,10 +249,7 @@ static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
     }
     d->stream = d->about.chunk_latents > 0;
     d->has_prior = d->pre.C > 0;
-    if (d->pre.C && d->pre.C != d->C)
-        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: spread has %zu numbers; wanted: one for each of %zu channels",
-                       d->parts.folder, d->pre.C, d->C);
-    return SORA_OK;
+    return check_prior(d, err);
 }
 
 /* Published sizes and rates, for folders that do not say. */
@@ -282,6 +303,12 @@ static sora_result geometry(struct sr_diffusion *d, sora_error *err)
     info->streams = d->stream;
     info->chunk = d->stream ? (int)d->about.chunk_latents * d->vi.scale_t : 1;
     if ((r = sr_pipeline_info(p, err)) < 0) return r;
+    if (d->about.fixed_size && !d->decode_only &&
+        (d->about.latent[0] != d->vi.channels || d->about.latent[1] * d->vi.scale_s != info->native_height ||
+         d->about.latent[2] * d->vi.scale_s != info->native_width))
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: latent is [%lld, %lld, %lld]; wanted: the %d channels of the decoder, and "
+                       "a %dth of %dx%d", d->parts.folder, (long long)d->about.latent[0], (long long)d->about.latent[1],
+                       (long long)d->about.latent[2], d->vi.channels, d->vi.scale_s, info->native_height, info->native_width);
     if (d->about.fixed_size || d->decode_only) {
         p->gen_w = p->crop_w = info->native_width;
         p->gen_h = p->crop_h = info->native_height;

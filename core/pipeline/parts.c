@@ -114,8 +114,9 @@ void sr_parts_free(struct sr_parts *p)
     memset(p, 0, sizeof *p);
 }
 
-static sora_result read_about(struct sr_about *a, const struct sr_config *c, sora_error *err)
+static sora_result read_about(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
 {
+    size_t n = 0;
     sora_result r;
 
     if ((r = sr_config_int(c, "width", 16, 16384, &a->width, err)) < 0) return r;
@@ -130,7 +131,12 @@ static sora_result read_about(struct sr_about *a, const struct sr_config *c, sor
     if ((r = sr_config_int(c, "chunk_latents", 1, 64, &a->chunk_latents, err)) < 0) return r;
     if ((r = sr_config_int(c, "window", 1, 4096, &a->window, err)) < 0) return r;
     if ((r = sr_config_int(c, "sink", 0, 4096, &a->sink, err)) < 0) return r;
-    a->fixed_size = sr_config_has(c, "latent");
+    if ((r = sr_config_ints(c, "latent", 1, 16384, a->latent, SR_COUNT(a->latent), &n, err)) < 0) return r;
+    if (!a->family[0]) return sr_fail(err, SORA_ERR_MODEL, "%s: family is missing; wanted: the name of one, as \"pocket\"", path);
+    if (n && n != SR_COUNT(a->latent))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: latent has %zu numbers; wanted: channels, rows, columns", path, n);
+    a->fixed_size = n > 0;
+    a->found = true;
     return SORA_OK;
 }
 
@@ -143,7 +149,7 @@ sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *er
 
     memset(a, 0, sizeof *a);
     if (!path) return sr_fail_nomem(err, strlen(folder) + 12, "a path");
-    if (stat(path, &st) == 0 && (r = sr_config_open(&c, path, err)) >= 0) r = read_about(a, c, err);
+    if (stat(path, &st) == 0 && (r = sr_config_open(&c, path, err)) >= 0) r = read_about(a, c, path, err);
     sr_config_close(&c);
     sr_free(path);
     return r;

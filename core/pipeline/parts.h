@@ -19,7 +19,9 @@ void sr_parts_free(struct sr_parts *p);
 /* What sora.json of the folder says of size and length, as far as it does. */
 struct sr_about {
     int64_t width, height, rate, frames;
-    bool fixed_size;            /* works at this size only */
+    bool fixed_size;            /* works at this size only: latent */
+    int64_t latent[3];          /* C, H, W where fixed_size */
+    bool found;                 /* there is a sora.json */
     char family[32], licence[64], preset[64];
     double guidance;
     int64_t steps;

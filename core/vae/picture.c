@@ -50,6 +50,6 @@ void sr_write_picture(struct sr_ctx *c, const struct sr_fmap *x, size_t from, co
         }
     }
     if (bad)
-        sr_fail(&c->err, SORA_ERR_INTERNAL, "the video decoder gave values that are not numbers; the latents or the "
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "the video decoder gave values that are not numbers (NaN); the latents or the "
                 "decoder's weights are damaged");
 }

@@ -241,6 +241,11 @@ static sora_result open_folder(struct sr_weights *w, const char *folder, sora_er
             sr_free(path);
             return r;
         }
+        if (errno != ENOENT) {                  /* the folder may not be read */
+            r = sr_fail_errno(err, errno, path, "cannot open");
+            sr_free(path);
+            return r;
+        }
         sr_free(path);
     }
     for (size_t i = 0; i < SR_COUNT(ends) && r == SORA_ERR_NOT_FOUND; i++) r = only_file(&path, folder, ends[i]);
