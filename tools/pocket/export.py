@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Writes the folder that is shipped, in Diffusers layout, weights in f16.
+
+python export.py windows [FOLDER]       from the averaged weights of a stage's checkpoint
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors.torch import save_file
+from transformers import UMT5Config, UMT5EncoderModel
+
+import paths
+from codec import CHANNELS, COLUMNS, ROWS, Codec
+from pocket import POSITION, WAVES
+from scene import FULL, RATE
+from tokenizer import END, MAX_TEXT, PAD, UNKNOWN, Tokenizer
+
+SAMPLER = {
+    "kind": "euler",
+    "shift": 3.0,
+    "first_steps": 12,
+    "first_guidance": 2.0,
+    "next_steps": 3,
+    "window": 3,                    # past latent frames whose keys and values are kept
+    "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
+}
+WIDTH, HEADS, LAYERS, INNER = 192, 3, 6, 576
+TEXT_WIDTH, TEXT_HEADS, TEXT_LAYERS, TEXT_INNER = 192, 4, 2, 384
+
+
+def part(weights, prefix):
+    return {k[len(prefix) + 1:]: v for k, v in weights.items() if k.startswith(prefix + ".")}
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def write_transformer(folder, weights):
+    model = WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=HEADS, attention_head_dim=WIDTH // HEADS,
+        in_channels=2 * CHANNELS + POSITION, out_channels=CHANNELS, text_dim=TEXT_WIDTH, freq_dim=256, ffn_dim=INNER,
+        num_layers=LAYERS, cross_attn_norm=True, qk_norm="rms_norm_across_heads", eps=1e-6)
+    model.load_state_dict(part(weights, "transformer"))
+    model.half().save_pretrained(folder)
+
+
+def write_text_encoder(folder, weights, vocabulary):
+    config = UMT5Config(
+        vocab_size=vocabulary, d_model=TEXT_WIDTH, d_kv=TEXT_WIDTH // TEXT_HEADS, d_ff=TEXT_INNER,
+        num_layers=TEXT_LAYERS, num_heads=TEXT_HEADS, relative_attention_num_buckets=32,
+        relative_attention_max_distance=128, dropout_rate=0.0, layer_norm_epsilon=1e-6,
+        feed_forward_proj="gated-gelu", pad_token_id=PAD, eos_token_id=END, decoder_start_token_id=PAD)
+    model = UMT5EncoderModel(config)
+    weights = part(weights, "text_encoder")
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) <= {"encoder.embed_tokens.weight"}, (missing, unexpected)
+    model.half().save_pretrained(folder)
+
+
+def write_tokenizer(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(paths.TOKENIZER, folder / "spiece.model")
+    write_json(folder / "tokenizer_config.json", {
+        "tokenizer_class": "T5Tokenizer", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>",
+        "extra_ids": 0, "additional_special_tokens": [], "model_max_length": MAX_TEXT})
+
+
+def write_decoder(folder):
+    """Channels of the convolution in the order (frame, RGB, y, x), as a pixel shuffle reads them."""
+    weight, bias = Codec().convolution()
+    def reorder(v):
+        return v.unflatten(0, (4, 16, 16, 3)).permute(0, 3, 1, 2, *range(4, v.dim() + 3)).flatten(0, 3)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {"conv_in.weight": reorder(weight), "conv_in.bias": reorder(bias)}
+    save_file({k: v.half().contiguous() for k, v in tensors.items()},
+              folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+    write_json(folder / "config.json", {
+        "_class_name": "SoraBlockDecoder", "latent_channels": CHANNELS, "latent_rows": ROWS, "latent_columns": COLUMNS,
+        "kernel_size": 3, "padding_mode": "replicate", "frames_per_latent": 4, "first_frames_dropped": 3,
+        "pixel_shuffle": 16, "channel_order": ["frame", "rgb", "y", "x"], "output_range": [-1, 1],
+        "scaling_factor": 1.0, "refine_blocks": 0})
+
+
+def write_description(folder, weights):
+    write_json(folder / "sora.json", {
+        "format": 1, "family": "pocket", "licence": "CC0-1.0",
+        "width": FULL[1], "height": FULL[0], "rate": RATE, "frames": 81,
+        "chunk_latents": 1, "chunk_frames": 4, "latent": [CHANNELS, ROWS, COLUMNS],
+        "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
+        "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
+        "position_channels": POSITION, "position_waves": list(WAVES),
+        "sampler": SAMPLER,
+        "spread": [round(float(v), 6) for v in weights["spread"].flatten()],
+        "spread_next": [round(float(v), 6) for v in weights["spread_next"].flatten()]})
+    write_json(folder / "model_index.json", {
+        "_class_name": "SoraPocketPipeline", "_diffusers_version": "0.35.0",
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "UMT5EncoderModel"], "tokenizer": ["transformers", "T5Tokenizer"],
+        "transformer": ["diffusers", "WanTransformer3DModel"], "vae": ["sora", "SoraBlockDecoder"]})
+    write_json(folder / "scheduler" / "scheduler_config.json", {
+        "_class_name": "FlowMatchEulerDiscreteScheduler", "_diffusers_version": "0.35.0",
+        "num_train_timesteps": 1000, "shift": SAMPLER["shift"]})
+
+
+def main(stage, folder=paths.MODEL):
+    folder = pathlib.Path(folder)
+    saved = torch.load(paths.WORK / f"{stage}.pt", map_location="cpu")
+    weights = saved["average"]
+    write_transformer(folder / "transformer", weights)
+    write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
+    write_tokenizer(folder / "tokenizer")
+    write_decoder(folder / "vae")
+    write_description(folder, weights)
+    for file in folder.rglob("*.*"):
+        file.chmod(0o644)
+    print(f"{folder}: {stage}, {saved['step']} steps, {saved['seen']} latent frames seen")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

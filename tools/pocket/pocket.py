@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The whole model: text encoder, transformer, and what its output means.
+
+A latent frame x0 is mixed with noise to x_t = (1 - t) x0 + t noise. Given a guess mu of the frame (zero for the first
+frame, the frame before for later ones) with an expected error of s per channel, the best linear estimate of x0 is
+    mu + a (x_t - (1 - t) mu),   a = (1 - t) s^2 / q,   q = (1 - t)^2 s^2 + t^2
+and the network's output o corrects it: x0 = mu + a (x_t - (1 - t) mu) + b o, b = t s / sqrt(q). So an output of zero is
+already a sensible answer at any t: the mean picture at first, "nothing moves" later.
+"""
+
+import math
+
+import torch
+import torch.nn as nn
+
+from codec import CHANNELS, COLUMNS, ROWS
+from text_encoder import TextEncoder
+from tokenizer import MAX_TEXT
+from transformer import Transformer
+
+WAVES = (1, 2, 4, 8)                # of the position features
+POSITION = 4 * len(WAVES)
+
+
+def position_features():
+    """[16, 18, 32]: for y, then x: for k in WAVES: sin(pi k u), cos(pi k u), u = (index + .5) / count."""
+    maps = []
+    for count, shape in ((ROWS, (-1, 1)), (COLUMNS, (1, -1))):
+        u = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        for k in WAVES:
+            for wave in (torch.sin, torch.cos):
+                maps.append(wave(math.pi * k * u).view(shape).expand(ROWS, COLUMNS))
+    return torch.stack(maps).float()
+
+
+class Pocket(nn.Module):
+    """spread [C, 1, 1] is s of first frames, spread_next that of later ones."""
+
+    def __init__(self, vocabulary, heads=3, layers=6, inner=576):
+        super().__init__()
+        self.text_encoder = TextEncoder(vocabulary, longest=MAX_TEXT)
+        self.transformer = Transformer(2 * CHANNELS + POSITION, CHANNELS, 192, heads, layers, inner)
+        with torch.no_grad():                                   # mu is no part of the picture until it helps
+            self.transformer.patch_embedding.weight[:, CHANNELS:2 * CHANNELS].zero_()
+        self.register_buffer("spread", torch.ones(CHANNELS, 1, 1))
+        self.register_buffer("spread_next", torch.ones(CHANNELS, 1, 1))
+        self.register_buffer("positions", position_features(), persistent=False)
+
+    def estimate(self, x, t, mu, known, text, rope, caches=None):
+        """x_t [B, F, C, H, W] -> x0 of the same shape, and the keys and values of these frames.
+
+        t [B, F]; mu like x, zero where known [B, F] bool is not set; text [B, T, D] from the text encoder.
+        """
+        time, spread = t[..., None, None, None], self.spread_of(known)
+        place = self.positions.expand(*x.shape[:2], -1, -1, -1)
+        o, kv = self.transformer(torch.cat([x, mu, place], 2), t, text, rope, caches)
+        q = ((1 - time) * spread).square() + time.square()
+        a, b = (1 - time) * spread.square() / q, time * spread * q.rsqrt()
+        return mu + a * (x - (1 - time) * mu) + b * o, kv
+
+    def spread_of(self, known):
+        return torch.where(known[..., None, None, None], self.spread_next, self.spread)
+
+    def loss(self, x0, t, noise, mu, known, ids, rope, weight):
+        """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]."""
+        time = t[..., None, None, None]
+        x = (1 - time) * x0 + time * noise
+        estimate, _ = self.estimate(x, t, mu, known, self.text_encoder(ids), rope)
+        q = ((1 - time) * self.spread_of(known)).square() + time.square()
+        error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
+        return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4))

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Draws video from an exported folder: the model's run time, restated in PyTorch. The steps are in README.md.
+
+python sample.py "a red balloon over green hills" --frames 41 --out clip.png       a strip of the frames
+python sample.py PROMPT --noise noise.safetensors --latents latents.safetensors     for comparison with other programs
+"""
+
+import argparse
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import paths
+from codec import CHANNELS, COLUMNS, ROWS
+from pocket import Pocket
+from tokenizer import Tokenizer
+from transformer import rope_tables
+
+
+class Exported:
+    """A folder as export.py wrote it."""
+
+    def __init__(self, folder=paths.MODEL):
+        self.about = json.loads((folder / "sora.json").read_text())
+        self.tokenizer = Tokenizer(folder / "tokenizer" / "spiece.model")
+        self.model = Pocket(self.tokenizer.size)
+        for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
+            weights = load_file(folder / part / f"{file}.safetensors")
+            getattr(self.model, part).load_state_dict({k: v.float() for k, v in weights.items()})
+        for name in ("spread", "spread_next"):
+            setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
+        self.decoder = Decoder(folder / "vae" / "diffusion_pytorch_model.safetensors")
+        self.model.eval()
+
+
+class Decoder:
+    """Latents to pictures, frame by frame; no state."""
+
+    def __init__(self, file):
+        weights = load_file(file)
+        self.weight, self.bias = weights["conv_in.weight"].float(), weights["conv_in.bias"].float()
+
+    def __call__(self, latents):
+        """[F, C, 18, 32] -> [4F, 288, 512, 3] RGB in 0..1; a caller drops the first three frames of a clip."""
+        z = torch.nn.functional.pad(latents, (1, 1, 1, 1), mode="replicate")
+        y = torch.nn.functional.conv2d(z, self.weight, self.bias).unflatten(1, (4, 768)).flatten(0, 1)
+        y = torch.nn.functional.pixel_shuffle(y, 16)            # [4F, 3, 288, 512] in -1..1
+        return (y.permute(0, 2, 3, 1) * 0.5 + 0.5).clamp(0, 1)
+
+
+def times(steps, shift):
+    """steps + 1 falling times from 1 to 0."""
+    u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
+    return (shift * u / (1 + (shift - 1) * u)).tolist()
+
+
+@torch.no_grad()
+def generate(model, text, empty, noise, sampler):
+    """Latent frames of clips that have one prompt each.
+
+    text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
+    noise        [B, F, C, 18, 32]  where each frame starts
+    sampler      sora.json's entry  steps, guidance, shift, window, time of the cache pass
+    -> [B, F, C, 18, 32]
+    """
+    b, frames = noise.shape[:2]
+    done, caches = [], None
+    for f in range(frames):
+        rope = rope_tables([f])                                 # positions count up; only differences matter
+        known = torch.full((b, 1), f > 0)
+        mu = done[-1] if f else torch.zeros_like(noise[:, :1])
+        steps, guidance = (sampler["first_steps"], sampler["first_guidance"]) if f == 0 else (
+            sampler["next_steps"], 1.0)
+        ts, x = times(steps, sampler["shift"]), noise[:, f:f + 1]
+        for now, then in zip(ts, ts[1:]):
+            t = torch.full((b, 1), now)
+            x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
+            if guidance != 1:
+                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
+                x0 = x0_empty + guidance * (x0 - x0_empty)
+            x = x0 + then / now * (x - x0)
+        t = torch.full((b, 1), sampler["context_time"])
+        _, new = model.estimate(x, t, mu, known, text, rope, caches)
+        caches = new if caches is None else [
+            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
+            for pair in zip(caches, new)]
+        done.append(x)
+    return torch.cat(done, 1)
+
+
+def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported=None, **changes):
+    """Convenience for the other tools: prompts -> [B, F, C, 18, 32]. changes: entries of the sampler."""
+    e = exported or Exported(folder)
+    if noise is None:
+        noise = torch.randn(len(prompts), frames, CHANNELS, ROWS, COLUMNS,
+                            generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        text = e.model.text_encoder(e.tokenizer(prompts))
+        empty = e.model.text_encoder(e.tokenizer([""])).expand_as(text)
+    return generate(e.model, text, empty, noise, e.about["sampler"] | changes)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompt")
+    parser.add_argument("--frames", type=int, default=41, help="4k + 1")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", help="safetensors with noise [C, F, 18, 32]")
+    parser.add_argument("--latents", help="where to write latents [C, F, 18, 32], safetensors")
+    parser.add_argument("--pictures", help="where to write frames [frames, 288, 512, 3], safetensors, f32, 0..1")
+    parser.add_argument("--out", help="a strip of every eighth frame, PNG")
+    options = parser.parse_args()
+    e, noise = Exported(), None
+    if options.noise:
+        noise = load_file(options.noise)["noise"].transpose(0, 1)[None]
+    z = latents_of([options.prompt], (options.frames + 3) // 4, seed=options.seed, noise=noise, exported=e)[0]
+    if options.latents:
+        save_file({"latents": z.transpose(0, 1).contiguous()}, options.latents)
+    frames = e.decoder(z)[3:]
+    if options.pictures:
+        save_file({"frames": frames.contiguous()}, options.pictures)
+    if options.out:
+        strip = (frames[::8] * 255).round().byte().numpy()
+        Image.fromarray(np.concatenate(list(strip), 1)).save(options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Latents of the shipped pocket model as PyTorch computes them -> tests/ref/pocket.safetensors: noise, latents [C, F, H, W]
+
+    pocket.py OUT.safetensors        after every training, from the folder models/pocket
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import load_file, save_file
+
+SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "pocket" / "sample.py"
+
+
+def main(out):
+    noise = torch.randn(24, 3, 18, 32, generator=torch.Generator().manual_seed(5))
+    with tempfile.TemporaryDirectory() as top:
+        save_file({"noise": noise}, f"{top}/noise.safetensors")
+        subprocess.run([sys.executable, SAMPLE, "a red balloon over green hills", "--frames", "9",
+                        "--noise", f"{top}/noise.safetensors", "--latents", f"{top}/latents.safetensors"], check=True)
+        latents = load_file(f"{top}/latents.safetensors")["latents"]
+    save_file({"noise": noise, "latents": latents.contiguous()}, out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
