@@ -11,7 +11,7 @@ static size_t map_bytes(const struct sr_fmap *m)
 }
 
 sora_result sr_history_open(struct sr_history *h, size_t kt, size_t H, size_t W, size_t C, enum sr_type type,
-                            sora_error *err)
+                            struct sr_spare *spare, sora_error *err)
 {
     size_t bytes = sr_type_size(type);
     const size_t sizes[] = { H, W, C };
@@ -20,9 +20,11 @@ sora_result sr_history_open(struct sr_history *h, size_t kt, size_t H, size_t W,
         if (SR_MUL_OVERFLOWS(bytes, sizes[i], &bytes))
             return sr_fail(err, SORA_ERR_NOMEM, "a history of frames of %zux%zux%zu is beyond any memory", H, W, C);
     h->kt = kt;
+    h->spare = spare;
     for (size_t i = 0; i < kt; i++) {
-        h->frame[i] = (struct sr_fmap){ sr_aligned(bytes), type, 1, H, W, C };
-        if (!h->frame[i].data) return sr_fail_nomem(err, bytes, "history of a video decoder");
+        void **data = spare && i == h->newest ? &spare->data : &h->frame[i].data;
+        h->frame[i] = (struct sr_fmap){ NULL, type, 1, H, W, C };
+        if (!*data && !(*data = sr_aligned(bytes))) return sr_fail_nomem(err, bytes, "history of a video decoder");
     }
     return SORA_OK;
 }
@@ -40,7 +42,10 @@ void sr_history_reset(struct sr_history *h)
 
 struct sr_fmap sr_history_newest(const struct sr_history *h)
 {
-    return h->frame[h->newest];
+    struct sr_fmap m = h->frame[h->newest];
+
+    if (h->spare) m.data = h->spare->data;
+    return m;
 }
 
 void sr_history_push(struct sr_ctx *c, struct sr_history *h, const struct sr_fmap *x)
@@ -52,8 +57,15 @@ void sr_history_push(struct sr_ctx *c, struct sr_history *h, const struct sr_fma
 
 void sr_history_step(struct sr_ctx *c, struct sr_history *h)
 {
+    const size_t next = (h->newest + 1) % h->kt;
+
     if (sr_ctx_skip(c)) return;
-    h->newest = (h->newest + 1) % h->kt;
+    if (h->spare) {
+        h->frame[h->newest].data = h->spare->data;
+        h->spare->data = h->frame[next].data;
+        h->frame[next].data = NULL;
+    }
+    h->newest = next;
     h->past = SR_MIN(h->past + 1, h->kt - 1);
 }
 
@@ -144,8 +156,8 @@ static void run(struct sr_ctx *c, const struct sr_taps *v, const struct sr_histo
             convert(c, &sum, &a);
         }
         for (size_t k = 0; k <= past; k++) {
-            const struct sr_fmap *x = &h->frame[(h->newest + h->kt - k) % h->kt];
-            sr_conv_rows(c, v->tap[k], x, r, k == past ? act : SR_ACT_NONE, add || k ? &sum : NULL, &sum);
+            const struct sr_fmap x = k ? h->frame[(h->newest + h->kt - k) % h->kt] : sr_history_newest(h);
+            sr_conv_rows(c, v->tap[k], &x, r, k == past ? act : SR_ACT_NONE, add || k ? &sum : NULL, &sum);
         }
         convert(c, &y, &sum);
         sr_scratch_release(c, mark);
@@ -165,10 +177,10 @@ void sr_taps_conv(struct sr_ctx *c, const struct sr_taps *v, const struct sr_his
 /* ---- Both ---- */
 
 void sr_causal_conv_load(struct sr_loader *l, struct sr_causal_conv *v, size_t in, size_t out, size_t kt, size_t k,
-                         size_t H, size_t W, const char *name)
+                         size_t H, size_t W, struct sr_spare *spare, const char *name)
 {
     sr_taps_load(l, &v->taps, in, 0, out, out, kt, k, name);
-    if (l->result >= 0) l->result = sr_history_open(&v->past, kt, H, W, in, l->c->act, l->err);
+    if (l->result >= 0) l->result = sr_history_open(&v->past, kt, H, W, in, l->c->act, spare, l->err);
 }
 
 void sr_causal_conv_close(struct sr_causal_conv *v)

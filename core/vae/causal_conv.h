@@ -17,15 +17,25 @@
 
 enum { SR_TAPS = 3 };
 
+/*
+ * Room for the newest frame, lent to one history after the other: with its step a history keeps the frame and leaves
+ * the room of its oldest one.  So layers that run one after the other need kt - 1 frames each and one more in all.
+ */
+struct sr_spare {
+    void *data;                 /* of one frame; NULL: not allocated yet */
+};
+
 /* The last kt frames of a feature map, each [1, H, W, C], in a ring. */
 struct sr_history {
     struct sr_fmap frame[SR_TAPS];
+    struct sr_spare *spare;     /* the newest frame is there; NULL: in the ring as the others */
     size_t kt, newest;
     size_t past;                /* frames before the newest one that the stream had, at most kt - 1 */
 };
 
+/* spare: NULL, or shared by histories of frames of one size, of which only one at a time is between newest and step. */
 sora_result sr_history_open(struct sr_history *h, size_t kt, size_t H, size_t W, size_t C, enum sr_type type,
-                            sora_error *err);
+                            struct sr_spare *spare, sora_error *err);
 void sr_history_close(struct sr_history *h);
 void sr_history_reset(struct sr_history *h);            /* the beginning of a stream */
 /* [1, H, W, C]: where the newest frame belongs. */
@@ -59,7 +69,7 @@ struct sr_causal_conv {
 
 /* kt x k x k, padded so that H and W stay; name.weight [out, in, kt, k, k], name.bias [out]. */
 void sr_causal_conv_load(struct sr_loader *l, struct sr_causal_conv *v, size_t in, size_t out, size_t kt, size_t k,
-                         size_t H, size_t W, const char *name);
+                         size_t H, size_t W, struct sr_spare *spare, const char *name);
 void sr_causal_conv_close(struct sr_causal_conv *v);
 
 /*

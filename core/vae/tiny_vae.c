@@ -185,7 +185,7 @@ static void load_block(struct sr_loader *l, struct tiny_block *b, size_t step, s
     load_memory_conv(l, b, n);
     b->second = load_conv(l, n, n, "conv.2");
     b->third = load_conv(l, n, n, "conv.4");
-    if (l->result >= 0) l->result = sr_history_open(&b->past, 2, H, W, n, l->c->act, l->err);
+    if (l->result >= 0) l->result = sr_history_open(&b->past, 2, H, W, n, l->c->act, NULL, l->err);
 }
 
 static void tiny_close(struct sr_vae *vae)

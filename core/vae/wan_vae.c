@@ -25,6 +25,7 @@ struct wan_res {
 
 struct wan_stage {
     struct wan_res block[SR_WAN_BLOCKS];
+    struct sr_spare spare_in, spare_out;    /* of the blocks' histories, by their channels */
     struct sr_history time_past;        /* input of the convolution over time that doubles the frames */
     struct sr_taps time[2];             /* its halves: one output frame each */
     struct sr_up_conv up;
@@ -36,6 +37,7 @@ struct wan_vae {
     struct sr_conv *post_quant, *qkv, *proj;
     struct sr_causal_conv conv_in, conv_out;
     struct wan_res mid[2];
+    struct sr_spare spare_mid;
     float *attn_norm, *norm_out;
     struct wan_stage stage[SR_WAN_STAGES];
     float *pictures;                    /* where the next picture of this call goes; NULL while planning */
@@ -55,12 +57,13 @@ static struct sr_conv *load_conv1x1(struct sr_loader *l, size_t in, size_t out, 
     return sr_load_conv(l, &s, two_d, true, name);
 }
 
-static void load_res(struct sr_loader *l, struct wan_res *b, size_t in, size_t out, size_t H, size_t W)
+static void load_res(struct sr_loader *l, struct wan_res *b, size_t in, size_t out, size_t H, size_t W,
+                     struct sr_spare *spare_in, struct sr_spare *spare_out)
 {
     b->norm1 = load_gamma(l, in, false, "norm1.gamma");
-    sr_causal_conv_load(l, &b->conv1, in, out, 3, 3, H, W, "conv1");
+    sr_causal_conv_load(l, &b->conv1, in, out, 3, 3, H, W, spare_in, "conv1");
     b->norm2 = load_gamma(l, out, false, "norm2.gamma");
-    sr_causal_conv_load(l, &b->conv2, out, out, 3, 3, H, W, "conv2");
+    sr_causal_conv_load(l, &b->conv2, out, out, 3, 3, H, W, spare_out, "conv2");
     if (in != out) b->shortcut = load_conv1x1(l, in, out, false, "conv_shortcut");
 }
 
@@ -72,7 +75,8 @@ static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t 
 
     for (size_t j = 0; j < s->blocks; j++) {
         snprintf(l->prefix, sizeof l->prefix, "decoder.up_blocks.%zu.resnets.%zu.", i, j);
-        load_res(l, &st->block[j], j ? out : in, out, H, W);
+        load_res(l, &st->block[j], j ? out : in, out, H, W, j || in == out ? &st->spare_out : &st->spare_in,
+                 &st->spare_out);
     }
     if (i + 1 == s->stages) return;
     snprintf(l->prefix, sizeof l->prefix, "decoder.up_blocks.%zu.%s.", i, s->residual ? "upsampler" : "upsamplers.0");
@@ -83,7 +87,7 @@ static void load_stage(struct sr_loader *l, struct wan_vae *v, size_t i, size_t 
      * there without being picked apart, and the second need not exist while the first is carried to the end.
      */
     for (size_t a = 0; a < 2; a++) sr_taps_load(l, &st->time[a], out, a * out, out, 2 * out, 3, 1, "time_conv");
-    if (l->result >= 0) l->result = sr_history_open(&st->time_past, 3, H, W, out, l->c->act, l->err);
+    if (l->result >= 0) l->result = sr_history_open(&st->time_past, 3, H, W, out, l->c->act, NULL, l->err);
 }
 
 static void close_res(struct wan_res *b)
@@ -105,12 +109,15 @@ static void wan_close(struct sr_vae *vae)
     sr_causal_conv_close(&v->conv_in);
     sr_causal_conv_close(&v->conv_out);
     for (size_t i = 0; i < SR_COUNT(v->mid); i++) close_res(&v->mid[i]);
+    sr_free(v->spare_mid.data);
     sr_free(v->attn_norm);
     sr_free(v->norm_out);
     for (size_t i = 0; i < SR_WAN_STAGES; i++) {
         struct wan_stage *st = &v->stage[i];
         for (size_t j = 0; j < SR_WAN_BLOCKS; j++) close_res(&st->block[j]);
         sr_history_close(&st->time_past);
+        sr_free(st->spare_in.data);
+        sr_free(st->spare_out.data);
         sr_taps_close(&st->time[0]);
         sr_taps_close(&st->time[1]);
         sr_up_conv_close(&st->up);
@@ -144,16 +151,17 @@ static void wan_reset(struct sr_vae *vae)
  */
 static struct sr_fmap wan_res(struct sr_ctx *c, struct wan_res *b, const struct sr_fmap *x, bool keep)
 {
-    const struct sr_fmap in1 = sr_history_newest(&b->conv1.past), in2 = sr_history_newest(&b->conv2.past);
-    struct sr_fmap out = *x, y;
+    struct sr_fmap out = *x, y, in;
     size_t mark;
 
     if (b->shortcut) out = sr_conv(c, b->shortcut, x, SR_ACT_NONE, NULL, c->act);           /* [1, H, W, out] */
     else if (keep) out = sr_fmap_scratch(c, 1, x->H, x->W, x->C, c->act);
     mark = sr_scratch_mark(c);
-    sr_channel_norm_to(c, x, b->norm1, WAN_NORM_EPS, true, &in1);
+    in = sr_history_newest(&b->conv1.past);
+    sr_channel_norm_to(c, x, b->norm1, WAN_NORM_EPS, true, &in);
     y = sr_causal_conv(c, &b->conv1, NULL, NULL);                                           /* [1, H, W, out] */
-    sr_channel_norm_to(c, &y, b->norm2, WAN_NORM_EPS, true, &in2);
+    in = sr_history_newest(&b->conv2.past);         /* not before: the two may share its room */
+    sr_channel_norm_to(c, &y, b->norm2, WAN_NORM_EPS, true, &in);
     sr_scratch_release(c, mark);
     sr_causal_conv(c, &b->conv2, b->shortcut ? &out : x, &out);
     return out;
@@ -292,10 +300,10 @@ void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_w
     l->prefix[0] = 0;
     v->post_quant = load_conv1x1(l, s->z, s->z, false, "post_quant_conv");
     snprintf(l->prefix, sizeof l->prefix, "decoder.");
-    sr_causal_conv_load(l, &v->conv_in, s->z, C, 3, 3, H, W, "conv_in");
+    sr_causal_conv_load(l, &v->conv_in, s->z, C, 3, 3, H, W, NULL, "conv_in");
     for (size_t i = 0; i < SR_COUNT(v->mid); i++) {
         snprintf(l->prefix, sizeof l->prefix, "decoder.mid_block.resnets.%zu.", i);
-        load_res(l, &v->mid[i], C, C, H, W);
+        load_res(l, &v->mid[i], C, C, H, W, &v->spare_mid, &v->spare_mid);
     }
     snprintf(l->prefix, sizeof l->prefix, "decoder.mid_block.attentions.0.");
     v->attn_norm = load_gamma(l, C, true, "norm.gamma");
@@ -306,5 +314,6 @@ void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_w
     H <<= s->stages - 1;
     W <<= s->stages - 1;
     v->norm_out = load_gamma(l, s->width[s->stages], false, "norm_out.gamma");
-    sr_causal_conv_load(l, &v->conv_out, s->width[s->stages], s->picture, 3, 3, H, W, "conv_out");
+    sr_causal_conv_load(l, &v->conv_out, s->width[s->stages], s->picture, 3, 3, H, W,
+                        &v->stage[s->stages - 1].spare_out, "conv_out");
 }
