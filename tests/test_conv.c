@@ -13,7 +13,8 @@ static void naive_conv(float *y, const struct conv_case *t, const float *x, cons
                        const float *add)
 {
     const struct sr_conv_shape *s = &t->s;
-    const size_t H = (t->H + 2 * s->pad_h - s->kh) / s->stride_s + 1, W = (t->W + 2 * s->pad_w - s->kw) / s->stride_s + 1;
+    const size_t H = (t->H + 2 * s->pad_h - s->kh) / s->stride_s + 1;
+    const size_t W = (t->W + 2 * s->pad_w - s->kw) / s->stride_s + 1;
 
     for (size_t i = 0; i < t->F * H * W * s->out; i++) {
         const size_t o = i % s->out, col = i / s->out % W, row = i / s->out / W % H, f = i / s->out / W / H;
@@ -68,7 +69,8 @@ static void check_conv(enum sr_type act, int threads, enum sr_type xt, enum sr_t
 {
     const struct sr_conv_shape *s = &t->s;
     const size_t row = s->in * s->kt * s->kh * s->kw, F = t->F + s->kt - 1, nx = F * t->H * t->W * s->in;
-    const size_t H = (t->H + 2 * s->pad_h - s->kh) / s->stride_s + 1, W = (t->W + 2 * s->pad_w - s->kw) / s->stride_s + 1;
+    const size_t H = (t->H + 2 * s->pad_h - s->kh) / s->stride_s + 1;
+    const size_t W = (t->W + 2 * s->pad_w - s->kw) / s->stride_s + 1;
     const size_t ny = t->F * H * W * s->out;
     struct sr_ctx *c = ctx_of(act, threads);
     float *x = random_floats(nx, 1), *w = random_floats(s->out * row, 2), *bias = random_floats(s->out, 3);
@@ -216,7 +218,8 @@ START_TEST(test_conv_slabs)
                     for (size_t k = 0; k < 192; k++)
                         sum += (double)x[((j / 9 * H + ky) * W + kx) * 192 + k] * wf[(o * 192 + k) * 27 + j];
                 }
-                ck_assert_msg(fabs(sum - got) < 1e-4, "row %zu column %zu channel %zu: %g, expected %g", r, q, o, got, sum);
+                ck_assert_msg(fabs(sum - got) < 1e-4, "row %zu column %zu channel %zu: %g, expected %g", r, q, o, got,
+                              sum);
             }
         if (!first) {
             first = malloc(H * W * 192 * sizeof *first);

@@ -168,7 +168,8 @@ START_TEST(test_norms)
                     square += v * v / COLS;
                 }
                 for (size_t k = 0; k < COLS; k++) {
-                    const double v = x[i * WIDE + 8 + k], n = (v - mean) / sqrt(var + 1e-3), r = v / sqrt(square + 1e-3);
+                    const double v = x[i * WIDE + 8 + k], n = (v - mean) / sqrt(var + 1e-3);
+                    const double r = v / sqrt(square + 1e-3);
                     want[0][i * COLS + k] = (float)(n * w[k] + b[k]);
                     want[1][i * COLS + k] = (float)(n * (1 + mod_of(&scale, i)[k]) + mod_of(&shift, i)[k]);
                     want[2][i * COLS + k] = (float)(r * w[k]);
@@ -207,7 +208,8 @@ START_TEST(test_rope)
         float *x = random_floats(ROWS * WIDE, 1), *angle = random_floats(ROWS * D / 2, 2), *w = random_floats(COLS, 3);
         float cosines[ROWS * D / 2], sines[ROWS * D / 2];
         char *data = malloc(ROWS * WIDE * 4);
-        struct sr_tensor all = { data, type, ROWS, WIDE, WIDE }, view = sr_cols(&all, 8, COLS), odd = sr_cols(&all, 0, 15);
+        struct sr_tensor all = { data, type, ROWS, WIDE, WIDE };
+        struct sr_tensor view = sr_cols(&all, 8, COLS), odd = sr_cols(&all, 0, 15);
         float *got;
 
         for (size_t i = 0; i < ROWS * D / 2; i++) cosines[i] = cosf(angle[i]), sines[i] = sinf(angle[i]);
@@ -219,7 +221,8 @@ START_TEST(test_rope)
             double square = 0;
             for (size_t k = 0; k < COLS; k++) square += (double)r[k] * r[k] / COLS;
             for (size_t k = 0; k < COLS; k += 2) {
-                const float a = (float)(r[k] / sqrt(square + 1e-6)) * w[k], b = (float)(r[k + 1] / sqrt(square + 1e-6)) * w[k + 1];
+                const double length = sqrt(square + 1e-6);
+                const float a = (float)(r[k] / length) * w[k], b = (float)(r[k + 1] / length) * w[k + 1];
                 const size_t at = i * D / 2 + k % D / 2;
                 r[k] = a * cosines[at] - b * sines[at];
                 r[k + 1] = a * sines[at] + b * cosines[at];
@@ -246,8 +249,8 @@ START_TEST(test_sums)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         struct sr_ctx *c = roomy(SR_F32);
         const enum sr_type type = bf16 ? SR_BF16 : SR_F32;
-        float *x = random_floats(ROWS * WIDE, 1), *h = random_floats(ROWS * WIDE, 2), *g = random_floats(ROWS * COLS, 3);
-        float *want = random_floats(ROWS * WIDE, 1), *got;
+        float *x = random_floats(ROWS * WIDE, 1), *h = random_floats(ROWS * WIDE, 2);
+        float *g = random_floats(ROWS * COLS, 3), *want = random_floats(ROWS * WIDE, 1), *got;
         uint16_t back[ROWS * COLS];
         char *data = malloc(ROWS * WIDE * 4);
         struct sr_tensor tx = { x + 4, SR_F32, ROWS, COLS, WIDE }, th = { data, type, ROWS, COLS, WIDE };
@@ -409,5 +412,5 @@ START_TEST(test_made_up)
 }
 END_TEST
 
-RUN_TESTS("ops", test_param, test_made_up, test_scratch, test_no_allocation, test_alloc, test_norms, test_rope, test_sums,
-          test_cancel)
+RUN_TESTS("ops", test_param, test_made_up, test_scratch, test_no_allocation, test_alloc, test_norms, test_rope,
+          test_sums, test_cancel)

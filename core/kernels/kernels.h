@@ -49,7 +49,8 @@ typedef void sr_silu_fn(float *x, size_t n);
  * Norm over the c channels of each of n pixels: x / max(sqrt(sum x^2), eps) * gamma[i], where gamma has the factor
  * sqrt(c) inside; then silu.  in and out [n, c] of one type.
  */
-typedef void sr_channel_norm_fn(void *out, const void *in, const float *gamma, float eps, bool silu, size_t n, size_t c);
+typedef void sr_channel_norm_fn(void *out, const void *in, const float *gamma, float eps, bool silu, size_t n,
+                                size_t c);
 
 /*
  * Attention of a few queries against one block of keys.  q, k and v are packed by the functions of the same

@@ -40,8 +40,8 @@ static sora_result check_shape(const struct sr_conv_shape *s, size_t *row, size_
         *weights = *row * s->out;
         return SORA_OK;
     }
-    return sr_fail(err, SORA_ERR_MODEL, "convolution %zu -> %zu, kernel %zu x %zu x %zu, padding %zu x %zu, stride %zu: "
-                   "no usable size", s->in, s->out, s->kt, s->kh, s->kw, s->pad_h, s->pad_w, s->stride_s);
+    return sr_fail(err, SORA_ERR_MODEL, "convolution %zu -> %zu, kernel %zu x %zu x %zu, padding %zu x %zu, stride "
+                   "%zu: no usable size", s->in, s->out, s->kt, s->kh, s->kw, s->pad_h, s->pad_w, s->stride_s);
 }
 
 sora_result sr_conv_open(struct sr_ctx *c, struct sr_conv **out, const struct sr_conv_shape *s,
@@ -137,8 +137,8 @@ static bool check_input(struct sr_ctx *c, const struct sr_conv *v, const struct 
     if (x->C == v->s.in && x->F >= v->s.kt && x->H + 2 * v->s.pad_h >= v->s.kh && x->W + 2 * v->s.pad_w >= v->s.kw &&
         x->H < INT32_MAX && x->W < INT32_MAX && x->F < INT32_MAX)
         return true;
-    sr_fail(&c->err, SORA_ERR_INTERNAL, "convolution %zu -> %zu, kernel %zu x %zu x %zu: a map of %zu x %zu x %zu x %zu "
-            "does not fit", v->s.in, v->s.out, v->s.kt, v->s.kh, v->s.kw, x->F, x->H, x->W, x->C);
+    sr_fail(&c->err, SORA_ERR_INTERNAL, "convolution %zu -> %zu, kernel %zu x %zu x %zu: a map of %zu x %zu x %zu x "
+            "%zu does not fit", v->s.in, v->s.out, v->s.kt, v->s.kh, v->s.kw, x->F, x->H, x->W, x->C);
     return false;
 }
 

@@ -57,8 +57,8 @@ dnnl_data_type_t sr_dnnl_type(enum sr_type t)
 /* ---- Opening ---- */
 
 /*
- * One engine for the process: packed weights are shared between sessions (shared.c) and must outlive the one that packed
- * them, and a memory object does not keep its engine.
+ * One engine for the process: packed weights are shared between sessions (shared.c) and must outlive the one that
+ * packed them, and a memory object does not keep its engine.
  */
 static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
 static dnnl_engine_t the_engine;
@@ -221,6 +221,7 @@ struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, d
                              sora_error *err)
 {
     struct sr_prim *p = sr_zalloc(sizeof *p + (size_t)lanes * sizeof *p->args);
+    const_md_t weights;
     bool good = p != NULL;
 
     if (!p) {
@@ -230,7 +231,8 @@ struct sr_prim *sr_prim_make(struct sr_dnnl *d, const struct sr_prim_key *key, d
     p->key = *key;
     p->lanes = lanes;
     p->scratch_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(*pd, dnnl_query_scratchpad_md, 0));
-    good = sr_did(err, sr_md_copy(&p->weights, dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)), "weights") &&
+    weights = dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0);
+    good = sr_did(err, sr_md_copy(&p->weights, weights), "weights") &&
            sr_did(err, dnnl_primitive_create(&p->prim, *pd), "primitive");
     for (int i = 0; i < lanes && good; i++) {
         struct sr_prim_args *a = &p->args[i];

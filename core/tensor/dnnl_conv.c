@@ -73,11 +73,12 @@ static bool make_pd_in(struct sr_dnnl *d, dnnl_primitive_desc_t *pd, const struc
     const dnnl_dims_t wd4 = { n[KEY_OUT], n[KEY_IN], n[KEY_KH], n[KEY_KW] }, bd = { n[KEY_OUT] }, bs = { 1 };
     const dnnl_dims_t strides = { 1, s, s }, none = { 0 };
     const dnnl_dims_t before = { 0, n[KEY_TOP], n[KEY_SIDES] }, after = { 0, n[KEY_BOTTOM], n[KEY_SIDES] };
+    const dnnl_data_type_t type = sr_dnnl_type((enum sr_type)k->type);
     md_t x = NULL, w = NULL, b = NULL, y = NULL;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status;
     bool good = sr_did(err, src_md(&x, k, open), "source") && sr_did(err, dst_md(&y, k, open), "destination") &&
-                sr_did(err, sr_md_init(&w, axes, deep ? wd5 : wd4, sr_dnnl_type((enum sr_type)k->type), NULL), "weights") &&
+                sr_did(err, sr_md_init(&w, axes, deep ? wd5 : wd4, type, NULL), "weights") &&
                 (!k->bias || sr_did(err, sr_md_init(&b, 1, bd, dnnl_f32, bs), "bias")) &&
                 sr_make_attr(&attr, k->add, (enum sr_act)k->act, err);
 
@@ -88,8 +89,8 @@ static bool make_pd_in(struct sr_dnnl *d, dnnl_primitive_desc_t *pd, const struc
                                                                 none, before + skip, after + skip, attr);
 #else
         dnnl_convolution_desc_t desc;
-        status = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, x, w, b,
-                                                            y, strides + skip, none, before + skip, after + skip);
+        status = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, x,
+                                                            w, b, y, strides + skip, none, before + skip, after + skip);
         if (status == dnnl_success) status = dnnl_primitive_desc_create(pd, &desc, attr, d->engine, NULL);
 #endif
         good = sr_did(err, status, "convolution");
@@ -109,7 +110,8 @@ static bool make_pd(struct sr_dnnl *d, dnnl_primitive_desc_t *pd, const struct s
     const char *name = NULL;
 
     if (!make_pd_in(d, pd, k, false, err)) return false;
-    if (!gains || dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, &name) != dnnl_success || strstr(name, "brg"))
+    if (!gains || dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, &name) != dnnl_success ||
+        strstr(name, "brg"))
         return true;
     dnnl_primitive_desc_destroy(*pd);
     *pd = NULL;
@@ -143,7 +145,8 @@ static void run_reorder(struct sr_ctx *c, const struct sr_reorder *r, const void
 static bool make_reorders(struct sr_dnnl *d, struct sr_prim *p, const_md_t src, const_md_t dst, sora_error *err)
 {
     md_t x = NULL, y = NULL;
-    bool good = sr_did(err, src_md(&x, &p->key, false), "source") && sr_did(err, dst_md(&y, &p->key, false), "destination");
+    bool good = sr_did(err, src_md(&x, &p->key, false), "source") &&
+                sr_did(err, dst_md(&y, &p->key, false), "destination");
 
     if (good && !dnnl_memory_desc_equal(x, src)) {
         p->src_bytes = dnnl_memory_desc_get_size(src);
@@ -191,14 +194,19 @@ sora_result sr_dnnl_pack_conv(struct sr_ctx *c, struct sr_packs *w, const struct
     const bool deep = s->kt > 1;
     struct sr_prim_key key;
     dnnl_primitive_desc_t pd = NULL;
+    const_md_t md;
     sora_error why = { 0 };
 
     omp_set_num_threads(c->threads);
     make_key(&key, &guess, type);
-    if (make_pd(c->dnnl, &pd, &key, &why) &&
-        sr_packed_open(c->dnnl, &w->p[0], dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), type, &why) == SORA_OK)
-        sr_packed_fill(c->dnnl, w->p[0], deep ? 5 : 4, deep ? dims5 : dims4, deep ? strides5 : strides4, 0, rows, user,
-                       &why);
+    if (!make_pd(c->dnnl, &pd, &key, &why)) goto done;
+    md = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    if (sr_packed_open(c->dnnl, &w->p[0], md, type, &why) < 0) goto done;
+    if (deep)
+        sr_packed_fill(c->dnnl, w->p[0], 5, dims5, strides5, 0, rows, user, &why);
+    else
+        sr_packed_fill(c->dnnl, w->p[0], 4, dims4, strides4, 0, rows, user, &why);
+done:
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (why.code) sr_packs_close(w);
     return why.code ? sr_fail(err, why.code, "%s", why.text) : SORA_OK;

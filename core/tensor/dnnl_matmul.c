@@ -186,7 +186,8 @@ static void multiply_tiles(struct sr_ctx *c, const struct sr_matmul *m, const ui
     const size_t x_row = m->K * sr_type_size(m->w->type), y_size = sr_type_size(m->dst), mark = sr_scratch_mark(c);
     /* by whether it is the last tile, the last panel; only those that occur */
     struct sr_prim *prims[2][2] = {
-        { tiles > 1 && panels > 1 ? tile_prim(c, m, TILE, PANEL) : NULL, tiles > 1 ? tile_prim(c, m, TILE, last_cols) : NULL },
+        { tiles > 1 && panels > 1 ? tile_prim(c, m, TILE, PANEL) : NULL,
+          tiles > 1 ? tile_prim(c, m, TILE, last_cols) : NULL },
         { panels > 1 ? tile_prim(c, m, last_rows, PANEL) : NULL, tile_prim(c, m, last_rows, last_cols) }
     };
     size_t bytes = 0;

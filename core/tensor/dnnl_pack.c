@@ -24,8 +24,8 @@ static bool reorder(struct sr_dnnl *d, const_md_t from_md, void *from, const_md_
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t prim = NULL;
     dnnl_memory_t src = NULL, dst = NULL;
-    bool good = sr_did(err, dnnl_reorder_primitive_desc_create(&pd, from_md, d->engine, to_md, d->engine, NULL), "packing") &&
-                sr_did(err, dnnl_primitive_create(&prim, pd), "packing") &&
+    dnnl_status_t s = dnnl_reorder_primitive_desc_create(&pd, from_md, d->engine, to_md, d->engine, NULL);
+    bool good = sr_did(err, s, "packing") && sr_did(err, dnnl_primitive_create(&prim, pd), "packing") &&
                 sr_did(err, dnnl_memory_create(&src, from_md, d->engine, from), "weights") &&
                 sr_did(err, dnnl_memory_create(&dst, to_md, d->engine, to), "weights");
 

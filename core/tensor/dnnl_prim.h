@@ -65,7 +65,7 @@ struct sr_dnnl {
     dnnl_stream_t stream;
     uint64_t uses;
     int n;
-    struct sr_prim *prims[256];         /* more than the shapes of any model */
+    struct sr_prim *prims[512];         /* a decoder has about 70, a transformer 20 */
 };
 
 /* True if it went well; otherwise err says which call failed and how. */

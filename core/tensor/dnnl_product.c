@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Products of two activations, neither of which is packed.  oneDNN takes its sgemm or its like for them, whose last bits
- * depend on the number of threads: so each thread multiplies some rows on its own, as in dnnl_matmul.c.
+ * Products of two activations, neither of which is packed.  oneDNN takes its sgemm or its like for them, whose last
+ * bits depend on the number of threads: so each thread multiplies some rows on its own, as in dnnl_matmul.c.
  */
 #include "tensor/dnnl_prim.h"
 
@@ -68,7 +68,7 @@ static struct sr_prim *tile_prim(struct sr_ctx *c, const struct sr_product *a, s
         p = make(c, &key);
         omp_set_num_threads(c->threads);
     }
-    if (p && !c->plan && !sr_did(&c->err, dnnl_memory_set_data_handle(p->plain, (void *)w), "second source")) return NULL;
+    if (p && !c->plan) sr_did(&c->err, dnnl_memory_set_data_handle(p->plain, (void *)w), "second source");
     return p;
 }
 

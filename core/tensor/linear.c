@@ -169,7 +169,8 @@ struct sr_tensor *sr_linear(struct sr_ctx *c, const struct sr_linear *l, const s
         sr_dnnl_matmul(c, &m, from.data, to.data);
     }
     if (!sr_ctx_skip(c))
-        sr_op_done(c, SR_LINEAR, start + c->prof.seconds[SR_REORDER] - reordered, 2.0 * (double)x->rows * (double)l->in * (double)l->out);
+        sr_op_done(c, SR_LINEAR, start + c->prof.seconds[SR_REORDER] - reordered,
+                   2.0 * (double)x->rows * (double)l->in * (double)l->out);
     sr_scratch_release(c, mark);
     return y;
 }

@@ -62,7 +62,8 @@ struct sr_tensor *sr_layer_norm(struct sr_ctx *c, const struct sr_tensor *x, con
 struct sr_tensor *sr_layer_norm_mod(struct sr_ctx *c, const struct sr_tensor *x, float eps, struct sr_mod scale,
                                     struct sr_mod shift);
 /* x / sqrt(mean(x^2) + eps) * w over C -> scratch of type `type`; w f32 or NULL. */
-struct sr_tensor *sr_rms_norm(struct sr_ctx *c, const struct sr_tensor *x, const float *w, float eps, enum sr_type type);
+struct sr_tensor *sr_rms_norm(struct sr_ctx *c, const struct sr_tensor *x, const float *w, float eps,
+                              enum sr_type type);
 /* As sr_rms_norm, then * (1 + scale) + shift (LTX). */
 struct sr_tensor *sr_rms_norm_mod(struct sr_ctx *c, const struct sr_tensor *x, float eps, struct sr_mod scale,
                                   struct sr_mod shift);
@@ -76,8 +77,9 @@ void sr_rms_norm_rope(struct sr_ctx *c, struct sr_tensor *x, const float *w, flo
                       const float *sin);
 
 void sr_add(struct sr_ctx *c, struct sr_tensor *x, const struct sr_tensor *h);          /* x += h; x f32, h any */
-void sr_add_gated(struct sr_ctx *c, struct sr_tensor *x, const struct sr_tensor *h, struct sr_mod gate);  /* x += gate * h */
-void sr_mul(struct sr_ctx *c, struct sr_tensor *x, const struct sr_tensor *h);          /* x *= h, same type (gated FFN) */
+/* x += gate * h */
+void sr_add_gated(struct sr_ctx *c, struct sr_tensor *x, const struct sr_tensor *h, struct sr_mod gate);
+void sr_mul(struct sr_ctx *c, struct sr_tensor *x, const struct sr_tensor *h);          /* x *= h, of one type (FFN) */
 void sr_silu(struct sr_ctx *c, struct sr_tensor *x);                                    /* in place, f32 */
 /* Copy with conversion between SR_F32 and SR_BF16; same rows and cols, any strides. */
 void sr_convert(struct sr_ctx *c, struct sr_tensor *to, const struct sr_tensor *from);
@@ -120,13 +122,13 @@ struct sr_conv;                 /* packed weights */
 struct sr_conv_shape {
     size_t in, out, kt, kh, kw, pad_h, pad_w, stride_s;
 };
-sora_result sr_conv_open(struct sr_ctx *c, struct sr_conv **v, const struct sr_conv_shape *s, const struct sr_param *weight,
-                         const struct sr_param *bias, sora_error *err);
+sora_result sr_conv_open(struct sr_ctx *c, struct sr_conv **v, const struct sr_conv_shape *s,
+                         const struct sr_param *weight, const struct sr_param *bias, sora_error *err);
 void sr_conv_close(struct sr_conv **v);
 
 /*
- * x [F + kt - 1, H, W, in] -> scratch [F, H', W', out] of type `type`.  add: a map of the result's shape and type that is
- * added before the activation (residual), or NULL.
+ * x [F + kt - 1, H, W, in] -> scratch [F, H', W', out] of type `type`.  add: a map of the result's shape and type that
+ * is added before the activation (residual), or NULL.
  */
 struct sr_fmap sr_conv(struct sr_ctx *c, const struct sr_conv *v, const struct sr_fmap *x, enum sr_act act,
                        const struct sr_fmap *add, enum sr_type type);

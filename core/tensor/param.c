@@ -18,7 +18,7 @@ enum { PIECE = 1024 };
 
 /*
  * Made-up numbers first .. first + n: even between -sqrt(3) and sqrt(3) times the scale, so that their deviation is the
- * scale.  Billions of them are drawn to measure a model, and a normal distribution costs minutes there and changes nothing.
+ * scale.  Billions of them are drawn to measure a model; a normal distribution costs minutes there and changes nothing.
  */
 static void make_up(float *out, const struct sr_param *p, size_t first, size_t n)
 {

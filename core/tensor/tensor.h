@@ -60,8 +60,8 @@ struct sr_ctx {
     struct sr_profile prof;
 };
 
-/* act: the precision asked for; SORA_ERR_UNSUPPORTED where the CPU does not compute with it.  cpu: flags to use at most,
-   ~0u for all (tests take levels away; oneDNN's own choice of instructions follows its ONEDNN_MAX_CPU_ISA alone). */
+/* act: the precision asked for; SORA_ERR_UNSUPPORTED where the CPU does not compute with it.  cpu: flags to use at
+   most, ~0u for all (tests take levels away; what oneDNN uses follows its own ONEDNN_MAX_CPU_ISA alone). */
 sora_result sr_ctx_open(struct sr_ctx **c, enum sr_type act, int threads, unsigned cpu, const struct sr_log *log,
                         const struct sr_cancel *cancel, sora_error *err);
 void sr_ctx_close(struct sr_ctx **c);

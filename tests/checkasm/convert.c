@@ -3,7 +3,8 @@
 
 /* Conversions are exact: every bit counts.  Half way cases, both infinities, NaN, denormals and zeros included. */
 static const uint32_t special[] = { 0x00000000, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffffffff,
-                                    0x3f808000, 0x3f818000, 0x3f808001, 0x7f7fffff, 0x00000001, 0x007fffff, 0x80012345 };
+                                    0x3f808000, 0x3f818000, 0x3f808001, 0x7f7fffff, 0x00000001, 0x007fffff,
+                                    0x80012345 };
 
 static void check_f32_to_bf16(const struct sr_kernels *ref, const struct sr_kernels *opt)
 {

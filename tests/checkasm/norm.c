@@ -6,7 +6,8 @@ static void check_one_norm(sr_norm_fn *ref, sr_norm_fn *opt, enum sr_elem from, 
     for (size_t k = 0; k < checkasm_size_count; k++)
         for (int parts = 0; parts < 4; parts++) {
             const size_t n = checkasm_sizes[k];
-            struct operand x = operand_new(n, from, k), w = operand_new(n, SR_E_F32, 50), b = operand_new(n, SR_E_F32, 51);
+            struct operand x = operand_new(n, from, k);
+            struct operand w = operand_new(n, SR_E_F32, 50), b = operand_new(n, SR_E_F32, 51);
             struct operand want = operand_new(n, to, 52), got = operand_new(n, to, 53);
             const float *pw = parts & 1 ? w.data : NULL, *pb = parts & 2 ? b.data : NULL;
             const float one = parts == 3 ? 1 : 0;
@@ -16,7 +17,8 @@ static void check_one_norm(sr_norm_fn *ref, sr_norm_fn *opt, enum sr_elem from, 
             opt(got.data, x.data, pw, pb, one, 1e-5f, n);
             operands_near(&got, &want, 1e-5, n == 1 ? 1e-3 : 4e-6, name);
             if (n >= 1536 && parts == 3)
-                BENCH(name, n, ref(want.data, x.data, pw, pb, one, 1e-5f, n), opt(got.data, x.data, pw, pb, one, 1e-5f, n));
+                BENCH(name, n, ref(want.data, x.data, pw, pb, one, 1e-5f, n),
+                      opt(got.data, x.data, pw, pb, one, 1e-5f, n));
             operand_free(&x);
             operand_free(&w);
             operand_free(&b);
