@@ -100,8 +100,13 @@ for text in "it's 5:00, [x]; a\\b" "two  spaces, inside" "50% grey = nice | #1" 
     done
 done
 
-timeout -s INT 2 "$F" -v error -y -f lavfi -i "sora=prompt=a:model=test/step-delay=50/chunk-frames=8:frames=0" -c:v libx264 -preset ultrafast \
-    -bf 0 -tune zerolatency i.mkv </dev/null 2>out
+"$F" -v error -y -f lavfi -i "sora=prompt=a:model=test/step-delay=50/chunk-frames=8:frames=0" -c:v libx264 -preset ultrafast \
+    -bf 0 -tune zerolatency -flush_packets 1 i.mkv </dev/null 2>out &
+pid=$!
+n=0
+while [ "$(stat -c %s i.mkv 2>/dev/null || echo 0)" -lt 20000 ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+kill -INT $pid
+wait $pid
 is "SIGINT leaves a playable file" "h264" "$("$P" -v error -show_entries stream=codec_name -of csv=p=0 i.mkv 2>&1)"
 start=$(date +%s%N)
 lavfi "sora=prompt=a:model=test/step-delay=2000:d=10" -frames:v 1 -f null - >/dev/null &

@@ -4,6 +4,7 @@
 for p in gst-launch-1.0 gst-inspect-1.0 ffprobe timeout; do
     command -v $p >/dev/null || { echo "no $p"; exit 77; }
 done
+[ -z "${SANITIZE-}" ] || { echo "gst-launch-1.0 is built without the sanitizers"; exit 77; }
 build=${BUILDDIR:-.}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -25,7 +25,7 @@ SAMPLER = {
     "shift": 3.0,
     "first_steps": 12,
     "first_guidance": 2.0,
-    "next_steps": 3,
+    "next_steps": 2,
     "window": 3,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
 }
