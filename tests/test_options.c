@@ -293,7 +293,10 @@ START_TEST(test_find)
     ck_assert_int_eq(sr_find_model(&found, "/nonexistent/x", &err), SORA_ERR_NOT_FOUND);
     ck_assert_str_eq(err.text, "/nonexistent/x: cannot open the model: No such file or directory");
     ck_assert_int_eq(sora_models(note, seen, NULL), SORA_OK);
-    snprintf(want, sizeof want, "one=%s/one two=%s/two.safetensors ", dir, dir);
+    /* an installed libsora's own models may stand between these */
+    snprintf(want, sizeof want, "one=%s/one ", dir);
+    ck_assert_ptr_nonnull(strstr(seen, want));
+    snprintf(want, sizeof want, "two=%s/two.safetensors ", dir);
     ck_assert_ptr_nonnull(strstr(seen, want));
     snprintf(path, sizeof path, "rm -r %s", dir);
     ck_assert_int_eq(system(path), 0);
