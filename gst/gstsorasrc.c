@@ -181,16 +181,35 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange tra
     return GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
 }
 
-/* The base class ends the stream without another create(): the work must be told. */
+static gboolean is_seekable(GstBaseSrc *base)
+{
+    GstSoraSrc *self = GST_SORA_SRC(base);
+    gboolean keep;
+
+    GST_OBJECT_LOCK(self);
+    keep = self->keep && self->job;
+    GST_OBJECT_UNLOCK(self);
+    return keep;
+}
+
+/* EOS: the base class ends the stream without another create(), so the work must be told.  A seek that is refused must
+   not reach the base class: here it does not ask whether the stream can seek, flushes, and so loses the segment. */
 static gboolean send_event(GstElement *element, GstEvent *event)
 {
     GstSoraSrc *self = GST_SORA_SRC(element);
-    const gboolean eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
-    const gboolean done = GST_ELEMENT_CLASS(parent_class)->send_event(element, event);
-    GstSoraJob *job;
+    const GstEventType type = GST_EVENT_TYPE(event);
+    GstSoraJob *job = gst_sora_src_ref_job(self);
+    gboolean done;
     gint64 pushed;
 
-    if (!eos || !(job = gst_sora_src_ref_job(self))) return done;
+    if (type == GST_EVENT_SEEK && job && !is_seekable(GST_BASE_SRC(element))) {
+        gst_event_unref(event);
+        gst_sora_job_unref(job);
+        return FALSE;
+    }
+    g_clear_pointer(&job, gst_sora_job_unref);
+    done = GST_ELEMENT_CLASS(parent_class)->send_event(element, event);
+    if (type != GST_EVENT_EOS || !(job = gst_sora_src_ref_job(self))) return done;
     cancel_job(self, job);
     gst_sora_job_unref(job);
     GST_OBJECT_LOCK(self);
@@ -295,17 +314,6 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
     default: break;
     }
     return GST_BASE_SRC_CLASS(parent_class)->query(base, q);
-}
-
-static gboolean is_seekable(GstBaseSrc *base)
-{
-    GstSoraSrc *self = GST_SORA_SRC(base);
-    gboolean keep;
-
-    GST_OBJECT_LOCK(self);
-    keep = self->keep && self->job;
-    GST_OBJECT_UNLOCK(self);
-    return keep;
 }
 
 /* ---- The class -------------------------------------------------------------------------------------------------- */

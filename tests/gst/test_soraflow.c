@@ -370,6 +370,25 @@ GST_START_TEST(test_eos_event)
 }
 GST_END_TEST
 
+/* A refused seek changes nothing: no flush, no lost segment, the stream goes on. */
+GST_START_TEST(test_seek_refused)
+{
+    Fixture f = fixture("model=test/step-delay=1/rate=25 prompt=cat seed=1 num-frames=0", NULL);
+
+    gst_harness_play(f.h);
+    for (guint64 n = 0; n < 40; n++) {
+        GstBuffer *b = next_buffer(&f);
+
+        fail_unless(b != NULL && GST_BUFFER_OFFSET(b) == n);
+        gst_buffer_unref(b);
+        if (n % 8 == 3)
+            fail_if(gst_element_seek(f.h->element, 1, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET, 0,
+                                     GST_SEEK_TYPE_NONE, 0));
+    }
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* A clip that was ended half way is made again when it is seeked back into. */
 GST_START_TEST(test_seek_after_eos)
 {
@@ -603,6 +622,7 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_queries);
     tcase_add_test(t, test_seek);
     tcase_add_test(t, test_seek_ahead);
+    tcase_add_test(t, test_seek_refused);
     tcase_add_test(t, test_no_cache);
     tcase_add_test(t, test_rate);
     tcase_add_test(t, test_renegotiate);
