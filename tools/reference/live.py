@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 TESTS = {                               # scripts that write references -> the tests that read them
     ("schedulers.py", "schedulers.safetensors"): ["test_sampler"],
+    ("text.py", "prompts"): ["test_tokenizer", "test_clean"],
     ("text.py", "t5"): ["test_t5"],
     ("wan.py", ""): ["test_wan"],
     ("vae.py", ""): ["test_vae"],

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Prompts in many scripts, plain and mangled, for the tests of cleaning and tokenizing.  Always the same list."""
+"""Prompts in many scripts, plain and mangled, for the tests of cleaning and tokenizing.  Each seed has its own list."""
 import html.entities
 import random
+
+import fresh
 
 SENTENCES = """a red balloon over green hills
 A cat walks on the grass, realistic style.
@@ -83,7 +85,7 @@ def full_width(s):
 
 
 def prompts():
-    rnd = random.Random(20261123)
+    rnd = random.Random(fresh.seed(20261123))
     out = list(SENTENCES)
     out += EMOJI + LIGATURES + ["a%sb" % s for s in SPACES] + ["a%sb" % c for c in CONTROLS] + ["%s a%sb" % (e, e) for e in ENTITIES]
     out += ["", " ", "\n", "a", "  a  ", "\t\n a b \r\n"]
