@@ -484,6 +484,33 @@ static void remove_folder(const char *dir)
     ck_assert_int_eq(system(command), 0);
 }
 
+/* The stream goes on with its past as it is and other text: no first chunk again, and nothing is faded. */
+START_TEST(test_pocket_continue)
+{
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    struct film a, b;
+    const size_t picture = 3 * 128 * 72;
+    double change, motion;
+
+    pocket_with(dir, "\"chunk_latents\"", "\"prompt_change\": \"continue\", \"chunk_latents\"");
+    pocket_options(&o);
+    o.model = dir;
+    o.frames = 17;
+    a = must_shoot(&o);
+    o.prompt = "@0 " PROMPT " @0.5 a blue boat on the sea at night";      /* frame 9: the chunks are 1, 4, 4 ... */
+    b = must_shoot(&o);
+    ck_assert_mem_eq(a.rgb, b.rgb, 9 * picture * sizeof(float));
+    change = rel_l2(b.rgb + 9 * picture, a.rgb + 9 * picture, picture);
+    motion = rel_l2(b.rgb + 9 * picture, b.rgb + 8 * picture, picture);
+    ck_assert_msg(change > 0 && motion < 0.3, "the new prompt changes its first frame by %g, which follows the last by %g", change,
+                  motion);
+    film_free(&a);
+    film_free(&b);
+    remove_folder(dir);
+}
+END_TEST
+
 /* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past. */
 START_TEST(test_pocket_guidance)
 {
@@ -554,6 +581,7 @@ int main(void)
     for (size_t i = 0; i < SR_COUNT(clip_tests); i++) tcase_add_test(clip, clip_tests[i]);
     tcase_add_test(pocket, test_pocket_reference);
     tcase_add_test(pocket, test_pocket);
+    tcase_add_test(pocket, test_pocket_continue);
     tcase_add_test(pocket, test_pocket_guidance);
     tcase_add_test(pocket, test_pocket_cancel);
     suite_add_tcase(suite, clip);

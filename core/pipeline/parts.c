@@ -131,8 +131,11 @@ static sora_result read_about(struct sr_about *a, const struct sr_config *c, con
     if ((r = sr_config_int(c, "chunk_latents", 1, 64, &a->chunk_latents, err)) < 0) return r;
     if ((r = sr_config_int(c, "window", 1, 4096, &a->window, err)) < 0) return r;
     if ((r = sr_config_int(c, "sink", 0, 4096, &a->sink, err)) < 0) return r;
+    if ((r = sr_config_string(c, "prompt_change", a->prompt_change, sizeof a->prompt_change, err)) < 0) return r;
     if ((r = sr_config_ints(c, "latent", 1, 16384, a->latent, SR_COUNT(a->latent), &n, err)) < 0) return r;
     if (!a->family[0]) return sr_fail(err, SORA_ERR_MODEL, "%s: family is missing; wanted: the name of one, as \"pocket\"", path);
+    if (a->prompt_change[0] && strcmp(a->prompt_change, "restart") && strcmp(a->prompt_change, "continue"))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: prompt_change is \"%s\"; wanted: \"restart\" or \"continue\"", path, a->prompt_change);
     if (n && n != SR_COUNT(a->latent))
         return sr_fail(err, SORA_ERR_MODEL, "%s: latent has %zu numbers; wanted: channels, rows, columns", path, n);
     a->fixed_size = n > 0;

@@ -26,6 +26,7 @@ struct sr_about {
     double guidance;
     int64_t steps;
     int64_t chunk_latents, window, sink;    /* streams; chunk_latents 0: makes whole clips */
+    char prompt_change[16];     /* "restart", "continue"; "": pocket restarts, others continue */
 };
 sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *err);
 

@@ -58,9 +58,11 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
 
 void sr_stream_new_prompt(struct sr_diffusion *d)
 {
-    /* Models that were trained on changes of text go on; one with a prior would keep the old picture, so it begins anew and
-       the latents are faded, which are linear in the pixels. */
-    if (!d->has_prior || d->f == 0) return;
+    /* A new stream, into which the latents are faded, as they are linear in the pixels; or the stream goes on with its past
+       as it is, and the model makes the change. */
+    const bool restart = d->about.prompt_change[0] ? !strcmp(d->about.prompt_change, "restart") : d->has_prior;
+
+    if (!restart || d->f == 0) return;
     sr_model_reset(d->model);
     d->f = 0;
     memcpy(d->fade, d->shown, d->C * d->F * d->H * d->W * sizeof *d->fade);

@@ -191,6 +191,7 @@ about '{"family": "wan", "preset": "nosuch"}' nosuch
 about '{"family": "wan", "width": 0}' width
 about '{"family": "wan", "frames": -1}' frames
 about '{"family": "wan", "chunk_latents": 1e9}' chunk_latents
+about '{"family": "wan", "prompt_change": "jump"}' prompt_change
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1], "spread_next": [1]}' spread
 about '{"family": "wan", "chunk_latents": 1, "sampler": {"next_steps": 0}}' next_steps
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1, 2], "spread_next": [1]}' "spread has 2 numbers, spread_next 1"
