@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "api/options.h"
+#include "models/about.h"
 #include "near.h"
-#include "pipeline/precondition.h"
 #include "text/text.h"
 #include "weights/weights.h"
 
@@ -226,13 +226,11 @@ static sora_result tokenizer(sora_error *err)
     return tokenize(ref("text.model"), err);
 }
 
-static sora_result stream(sora_error *err)
+static sora_result about(sora_error *err)
 {
-    static struct sr_stream_config k;
-    static struct sr_precondition p;
-    bool found;
+    static struct sr_about a;
 
-    return sr_stream_config_read(&k, &p, &found, ref("wan-pocket"), err);
+    return sr_about_read(&a, ref("wan-pocket"), err);
 }
 
 static void write_shards(void)
@@ -262,7 +260,7 @@ START_TEST(test_files)
     fail_each("shards", shards);
     fail_each("pth", pth);
     fail_each("config", config);
-    fail_each("sora.json", stream);
+    fail_each("sora.json", about);
     fail_each("tokenizer", tokenizer);
 }
 END_TEST

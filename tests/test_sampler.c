@@ -7,6 +7,7 @@
 
 #include "near.h"
 #include "pipeline/precondition.h"
+#include "pipeline/sampler.h"
 
 static struct sr_weights *ref;
 
@@ -276,58 +277,5 @@ START_TEST(test_precondition)
 }
 END_TEST
 
-/* sora.json of a fresh folder. */
-static sora_result stream_text(struct sr_stream_config *k, struct sr_precondition *p, bool *found, const char *text,
-                               sora_error *err)
-{
-    char dir[] = "/tmp/sora-sampler-XXXXXX", path[64];
-    sora_result r;
-    FILE *f;
-
-    ck_assert(mkdtemp(dir) != NULL);
-    snprintf(path, sizeof path, "%s/sora.json", dir);
-    if (text) ck_assert((f = fopen(path, "w")) && fputs(text, f) >= 0 && fclose(f) == 0);
-    r = sr_stream_config_read(k, p, found, dir, err);
-    unlink(path);
-    rmdir(dir);
-    return r;
-}
-
-START_TEST(test_stream_config)
-{
-    static const char good[] = "{\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, "
-                               "\"first_guidance\": 2, \"next_steps\": 3, \"window\": 5, \"context_time\": 0.04}, "
-                               "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}";
-    static const char *const bad[][2] = {
-        { "{\"sampler\": {\"kind\": \"heun\"}, \"spread\": [1], \"spread_next\": [1]}", "heun" },
-        { "{\"sampler\": {\"next_steps\": 0}, \"spread\": [1], \"spread_next\": [1]}", "next_steps" },
-        { "{\"sampler\": {}, \"spread\": [1, 1], \"spread_next\": [1]}", "spread_next" },
-        { "{\"sampler\": {}, \"spread\": [0], \"spread_next\": [1]}", "spread" },
-        { "{\"sampler\": {\"window\": 1e9}, \"spread\": [1], \"spread_next\": [1]}", "window" },
-    };
-    static struct sr_schedule s;
-    struct sr_stream_config k;
-    struct sr_precondition p;
-    bool found = true;
-
-    ck_assert_int_eq(stream_text(&k, &p, &found, NULL, NULL), SORA_OK);
-    ck_assert(!found);
-    ck_assert_int_eq(stream_text(&k, &p, &found, "{\"format\": 1}", NULL), SORA_OK);
-    ck_assert(!found);
-    ck_assert_int_eq(stream_text(&k, &p, &found, good, NULL), SORA_OK);
-    ck_assert(found && k.first_steps == 12 && k.next_steps == 3 && k.first_guidance == 2 && k.next_guidance == 1);
-    ck_assert(k.window == 5 && k.sink == 0 && k.context_t == 40 && p.C == 2 && p.first[1] == 2 && p.next[1] == 0.25);
-    /* even steps from 1, shifted once: 1, 3 * 2/3 / (1 + 2 * 2/3), 3 * 1/3 / (1 + 2 * 1/3) */
-    ck_assert_int_eq(sr_schedule_make(&s, &k.schedule, k.next_steps, NULL), SORA_OK);
-    assert_near(s.sigma, ((double[]){ 1, 6 / 7.0, 0.6, 0 }), 4, 1e-7);
-    assert_near(s.t, ((double[]){ 1000, 6000 / 7.0, 600 }), 3, 1e-4);
-    for (size_t i = 0; i < SR_COUNT(bad); i++) {
-        sora_error err = { 0 };
-        ck_assert_int_lt(stream_text(&k, &p, &found, bad[i][0], &err), 0);
-        ck_assert_msg(strstr(err.text, bad[i][1]) != NULL, "%s", err.text);
-    }
-}
-END_TEST
-
 RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_presets, test_refused, test_config,
-          test_precondition, test_stream_config)
+          test_precondition)

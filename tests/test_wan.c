@@ -245,7 +245,7 @@ static void stream(struct fixture *f, size_t chunk, size_t window, size_t sink, 
         }
         cut(part, clean, f->C, f->F, plane, first, n);
         in.t = zero;
-        ck_assert_int_eq(sr_model_commit(f->c, f->m, 0, &in, NULL), SORA_OK);
+        ck_assert_int_eq(sr_model_commit(f->c, f->m, 0, &in, NULL, NULL), SORA_OK);
     }
     sr_free(part);
     sr_free(got);
@@ -285,11 +285,11 @@ START_TEST(test_endless)
         sr_model_reset(f.m);
         for (int i = 0; i < lengths[k]; i++) {
             sr_rng_normal(part[k], SR_COUNT(part[k]), 5, 1, (uint64_t)i * 128);
-            ck_assert_int_eq(sr_model_commit(f.c, f.m, 0, &in, NULL), SORA_OK);
+            ck_assert_int_eq(sr_model_commit(f.c, f.m, 0, &in, NULL, NULL), SORA_OK);
         }
         for (size_t i = 0; i < f.F - 1; i++) {
             cut(part[k], f.x, f.C, f.F, 24, i, 1);
-            ck_assert_int_eq(sr_model_commit(f.c, f.m, 0, &in, NULL), SORA_OK);
+            ck_assert_int_eq(sr_model_commit(f.c, f.m, 0, &in, NULL, NULL), SORA_OK);
         }
         cut(part[k], f.x, f.C, f.F, 24, f.F - 1, 1);
         ck_assert_int_eq(sr_model_forward(f.c, f.m, 0, &in, f.out, NULL), SORA_OK);

@@ -122,7 +122,7 @@ static sora_result fill_cache(struct bench *b, struct step_run *s, size_t cached
 
     for (; r >= 0 && (size_t)s->at < cached; s->at += (int64_t)b->F) {
         const struct sr_model_input in = { .x = s->x, .F = b->F, .prior = s->prior, .t = s->t, .first_frame = s->at };
-        r = sr_model_commit(b->c, s->model, 0, &in, err);
+        r = sr_model_commit(b->c, s->model, 0, &in, NULL, err);
     }
     return r;
 }
@@ -330,8 +330,7 @@ static sora_result bench_model(struct bench *b, const char *path)
     d = (struct sr_diffusion *)p;
     {
         const struct sr_model_setup setup = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W, .prompts = 1,
-                                              .window = d->stream ? (size_t)d->sc.window : 0,
-                                              .sink = d->stream ? (size_t)d->sc.sink : 0 };
+                                              .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink };
         b->F = d->F;
         b->H = d->H;
         b->W = d->W;

@@ -14,9 +14,9 @@ struct sr_model_family {
                         sora_error *err);
     void (*close)(void **m);
     void (*set_text)(struct sr_ctx *c, void *m, int which, const float *text, size_t real);
-    /* out NULL: a commit */
-    void (*forward)(struct sr_ctx *c, void *m, int which, const struct sr_model_input *in, float *out);
-    void (*reset)(void *m);
+    /* commit: keys and values enter the cache, and out may be NULL */
+    void (*forward)(struct sr_ctx *c, void *m, int which, const struct sr_model_input *in, bool commit, float *out);
+    void (*forget)(void *m, int which, bool keep_sink);     /* what the prompt's cache holds, or all but the sink */
     double (*flop)(const void *m);
 };
 

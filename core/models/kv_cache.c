@@ -48,6 +48,11 @@ void sr_kv_cache_reset(struct sr_kv_cache *kc)
     kc->count = 0;
 }
 
+void sr_kv_cache_keep_sink(struct sr_kv_cache *kc)
+{
+    kc->count = SR_MIN(kc->count, (uint64_t)kc->sink);
+}
+
 size_t sr_kv_cache_frames(const struct sr_kv_cache *kc)
 {
     return (size_t)SR_MIN(kc->count, (uint64_t)sr_kv_cache_capacity(kc));

@@ -18,6 +18,8 @@ sora_result sr_kv_cache_open(struct sr_kv_cache **kc, size_t layers, size_t P, s
                              enum sr_type type, sora_error *err);
 void sr_kv_cache_close(struct sr_kv_cache **kc);
 void sr_kv_cache_reset(struct sr_kv_cache *kc);
+/* Forget all but the sink: the next frame is the first of the window. */
+void sr_kv_cache_keep_sink(struct sr_kv_cache *kc);
 
 /* Frames that a pass can see now, and the most it can ever see. */
 size_t sr_kv_cache_frames(const struct sr_kv_cache *kc);

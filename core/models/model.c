@@ -6,7 +6,7 @@ struct sr_model {
     const struct sr_model_family *family;
     void *m;
     struct sr_model_info info;
-    size_t F;
+    size_t F, renewed;
     int prompts;
     bool caches;
     unsigned have_text;         /* bit i: prompt i is set */
@@ -54,6 +54,7 @@ sora_result sr_model_open(struct sr_ctx *c, struct sr_model **out, const struct 
     *out = NULL;
     if (!m) return sr_fail_nomem(err, sizeof *m, "the transformer");
     m->F = s->F;
+    m->renewed = s->renews ? s->F + s->window + s->sink : 0;
     m->prompts = s->prompts;
     m->caches = s->window + s->sink > 0;
     m->family = s->shape ? family_of_shape(s->shape, err) : family_of(s->path, err);
@@ -91,33 +92,41 @@ sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, c
     return SORA_OK;
 }
 
-static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, float *out,
-                        sora_error *err)
+/* most: latent frames that the pass was planned for */
+static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, size_t most,
+                        bool commit, float *out, sora_error *err)
 {
     if (which < 0 || which >= m->prompts || !(m->have_text >> which & 1))
         return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d has no text", which);
-    if (in->F < 1 || in->F > m->F)
-        return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, m->F);
-    m->family->forward(c, m->m, which, in, out);
+    if (commit && !m->caches) return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
+    if (in->F < 1 || in->F > most)
+        return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, most);
+    m->family->forward(c, m->m, which, in, commit, out);
     return outcome(c, err);
 }
 
 sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
                              float *out, sora_error *err)
 {
-    return pass(c, m, which, in, out, err);
+    return pass(c, m, which, in, m->F, false, out, err);
 }
 
 sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
-                            sora_error *err)
+                            float *out, sora_error *err)
 {
-    if (!m->caches) return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
-    return pass(c, m, which, in, NULL, err);
+    return pass(c, m, which, in, m->F, true, out, err);
+}
+
+sora_result sr_model_renew(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                           bool keep_sink, sora_error *err)
+{
+    if (m->caches && which >= 0 && which < m->prompts) m->family->forget(m->m, which, keep_sink);
+    return pass(c, m, which, in, m->renewed, true, NULL, err);
 }
 
 void sr_model_reset(struct sr_model *m)
 {
-    m->family->reset(m->m);
+    for (int i = 0; i < m->prompts && m->caches; i++) m->family->forget(m->m, i, false);
 }
 
 double sr_model_flop(const struct sr_model *m)

@@ -14,6 +14,7 @@ struct sr_model_info {
     size_t text_dim;            /* D of the text states */
     size_t text_len;            /* T: rows the transformer attends to, padding included */
     bool per_token_time;        /* expand_timesteps */
+    bool causal;                /* its files tell that it was trained to stream: CausalWanModel, a Self-Forcing checkpoint */
     int layers, dim, heads;
     uint64_t parameters;
 };
@@ -45,6 +46,7 @@ struct sr_model_setup {
     uint64_t seed;
     size_t F, H, W;             /* chunk and latent size */
     size_t window, sink;
+    bool renews;                /* sr_model_renew() will come */
     int prompts;
 };
 sora_result sr_model_open(struct sr_ctx *c, struct sr_model **m, const struct sr_model_setup *s, sora_error *err);
@@ -59,10 +61,18 @@ sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, c
 /* out [C, F, H, W] = the network's output (velocity, or what the family's sampler wants). */
 sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
                              float *out, sora_error *err);
-/* The same pass, whose keys and values enter the cache; the output is not computed.  Each prompt has a cache of its
-   own: with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is empty. */
+/* The same pass, whose keys and values enter the cache; out NULL: the output is not computed.  Each prompt has a cache
+   of its own: with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is
+   empty. */
 sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
-                            sora_error *err);
+                            float *out, sora_error *err);
+/*
+ * The past anew, as the prompt of now sees it: what is cached, but for the sink if keep_sink, is forgotten, and the frames
+ * of in are committed in one pass, all seeing each other.  in->F: up to the setup's F + window, and + sink where the sink goes
+ * too; what is more than the window holds is seen by the others and then dropped.
+ */
+sora_result sr_model_renew(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
+                           bool keep_sink, sora_error *err);
 /* Forget cached keys and values: the next chunk begins a stream. */
 void sr_model_reset(struct sr_model *m);
 /* Work of one forward pass at the setup's shape, with a full cache. */

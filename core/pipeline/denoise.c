@@ -45,6 +45,13 @@ static sora_result noise(struct sr_diffusion *d, float *out, int64_t chunk, int 
     return SORA_OK;
 }
 
+/* One pass; its keys and values are kept where no other pass will fill the cache. */
+static sora_result network(struct sr_diffusion *d, int which, const struct sr_model_input *in, bool last, float *out, sora_error *err)
+{
+    if (last && d->sc.last_step) return sr_model_commit(d->c, d->model, which, in, out, err);
+    return sr_model_forward(d->c, d->model, which, in, out, err);
+}
+
 /* The network's velocity for d->x at step k, guided, in d->v. */
 static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s, int k, int64_t at, const float *prior,
                             sora_error *err)
@@ -52,13 +59,14 @@ static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s,
     const size_t n = chunk_size(d);
     const double g = s->guidance, sigma = s->schedule.sigma[k];
     float t[SR_MAX_CHUNK];
-    struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
+    const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
+    const bool last = k + 1 == s->schedule.steps;
     sora_result r;
 
     for (size_t f = 0; f < d->F; f++) t[f] = (float)s->schedule.t[k];
-    if ((r = sr_model_forward(d->c, d->model, 0, &in, d->v, err)) < 0) return r;
+    if ((r = network(d, 0, &in, last, d->v, err)) < 0) return r;
     if (g != 1) {
-        if ((r = sr_model_forward(d->c, d->model, 1, &in, d->u, err)) < 0) return r;
+        if ((r = network(d, 1, &in, last, d->u, err)) < 0) return r;
         for (size_t i = 0; i < n; i++) d->v[i] = (float)(d->u[i] + g * ((double)d->v[i] - d->u[i]));
     }
     sr_precondition_velocity(&d->pre, d->v, d->x, prior, sigma, d->F * d->H * d->W);
@@ -97,6 +105,25 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
     return SORA_OK;
 }
 
+void sr_fade_begin(struct sr_diffusion *d)
+{
+    const size_t picture = 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
+
+    if (!d->newest) return;
+    memcpy(d->old, d->newest, picture * sizeof *d->old);
+    d->fade = d->fade_left = SR_CLAMP(d->base.info.rate_num / d->base.info.rate_den, 1, 120);
+}
+
+/* A picture of n numbers on the way from the old stream to the new one. */
+static void fade_in(struct sr_diffusion *d, float *picture, size_t n)
+{
+    const float k = (float)d->fade_left / (float)(d->fade + 1);
+
+    if (!d->fade_left) return;
+    for (size_t i = 0; i < n; i++) picture[i] += k * (d->old[i] - picture[i]);
+    d->fade_left--;
+}
+
 sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
                       sora_error *err)
 {
@@ -110,8 +137,12 @@ sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t 
         int got = 0;
         for (size_t c = 0; c < d->C; c++) memcpy(d->z + c * frame, z + (c * F + f) * frame, frame * sizeof *z);
         if ((r = sr_vae_decode(d->c, d->vae, d->z, d->rgb, &got, err)) < 0) return r;
-        for (int i = 0; i < got && *left > 0; i++, --*left)
-            if ((r = sink->frame(sink->user, d->rgb + (size_t)i * picture, err)) < 0) return r;
+        for (int i = 0; i < got && *left > 0; i++, --*left) {
+            float *rgb = d->rgb + (size_t)i * picture;
+            fade_in(d, rgb, picture);
+            d->newest = rgb;
+            if ((r = sink->frame(sink->user, rgb, err)) < 0) return r;
+        }
     }
     return SORA_OK;
 }

@@ -35,8 +35,12 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if ((r = sr_sampler_open(&d->first.sampler, &d->first.schedule, n, err)) < 0) return r;
     if (!d->stream) return SORA_OK;
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
-    if ((r = alloc(&d->prior, n, err)) < 0 || (r = alloc(&d->shown, n, err)) < 0) return r;
-    return alloc(&d->fade, n, err);
+    if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
+    if (d->sc.change == SR_CHANGE_RESTART) return alloc(&d->old, picture, err);
+    if (d->sc.change != SR_CHANGE_RECACHE) return SORA_OK;
+    d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
+    if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0) return r;
+    return alloc(&d->again, frame * d->past_frames, err);
 }
 
 static bool guided(const struct sr_diffusion *d)
@@ -49,7 +53,7 @@ static sora_result load(struct sr_pipeline *p, const struct sr_sink *sink, sora_
     struct sr_diffusion *d = self(p);
     const struct sr_model_setup setup = {
         .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W,
-        .window = d->stream ? (size_t)d->sc.window : 0, .sink = d->stream ? (size_t)d->sc.sink : 0,
+        .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink, .renews = d->sc.change == SR_CHANGE_RECACHE,
         .prompts = guided(d) ? 2 : 1,
     };
     sora_result r;
@@ -117,7 +121,7 @@ static sora_result prompt(struct sr_pipeline *p, const char *text, const struct 
     if (d->decode_only) return SORA_OK;
     r = o->text_file ? given_text(d, err) : encode(d, 0, text, err);
     if (r >= 0 && guided(d)) r = encode(d, 1, o->negative_prompt ? o->negative_prompt : "", err);
-    if (r >= 0 && d->stream) sr_stream_new_prompt(d);
+    if (r >= 0 && d->stream) r = sr_stream_new_prompt(d, err);
     return c_outcome(d, r);
 }
 
@@ -159,7 +163,7 @@ static sora_result finish(struct sr_pipeline *p, sora_error *err)
 static void close_diffusion(struct sr_pipeline *p)
 {
     struct sr_diffusion *d = self(p);
-    float *const buffers[] = { d->x, d->v, d->u, d->z, d->rgb, d->prior, d->shown, d->fade, d->saved };
+    float *const buffers[] = { d->x, d->v, d->u, d->z, d->rgb, d->prior, d->past, d->again, d->old, d->saved };
 
     for (size_t i = 0; i < SR_COUNT(buffers); i++) sr_free(buffers[i]);
     sr_sampler_close(&d->first.sampler);
@@ -224,7 +228,7 @@ static sora_result check_prior(const struct sr_diffusion *d, sora_error *err)
     if (d->mi.prior && !pocket)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: the transformer reads %d channels of a picture beside the latent; models that "
                        "start from a picture are not supported yet", d->parts.transformer, d->mi.prior);
-    if (pocket && (!d->pre.C || !d->stream))
+    if (pocket && (!d->pre.C || !d->stream || !d->about.sampler.scheduled))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: %s is missing, without which a pocket model does not work", folder,
                        d->stream ? "sampler or spread" : "chunk_latents");
     if (!pocket && d->pre.C)
@@ -237,18 +241,15 @@ static sora_result check_prior(const struct sr_diffusion *d, sora_error *err)
 
 static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
 {
-    bool found = false;
+    const struct sr_about *a = &d->about;
     sora_result r;
 
     if (d->decode_only) return SORA_OK;
-    if ((r = sr_stream_config_read(&d->sc, &d->pre, &found, d->parts.folder, err)) < 0) return r;
-    if (!found) {
-        sr_choose_preset(d);
-        d->sc.window = d->about.window;
-        d->sc.sink = d->about.sink;
-    }
-    d->stream = d->about.chunk_latents > 0;
+    d->pre.C = a->nspread;
+    memcpy(d->pre.first, a->spread, sizeof d->pre.first);
+    memcpy(d->pre.next, a->spread_next, sizeof d->pre.next);
     d->has_prior = d->pre.C > 0;
+    if ((r = sr_choose_stream(d, err)) < 0) return r;
     return check_prior(d, err);
 }
 
@@ -301,15 +302,18 @@ static sora_result geometry(struct sr_diffusion *d, sora_error *err)
     native(d);
     if (d->decode_only && (r = given_geometry(d, err)) < 0) return r;
     info->streams = d->stream;
-    info->chunk = d->stream ? (int)d->about.chunk_latents * d->vi.scale_t : 1;
+    info->chunk = d->stream ? (int)d->sc.chunk * d->vi.scale_t : 1;
+    if (d->about.chunk_frames && !d->decode_only && d->about.chunk_frames != info->chunk)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: chunk_frames is %lld; wanted: %d, as the decoder makes %d of each latent",
+                       d->parts.folder, (long long)d->about.chunk_frames, info->chunk, d->vi.scale_t);
     if ((r = sr_pipeline_info(p, err)) < 0) return r;
-    if (d->about.fixed_size && !d->decode_only &&
+    if (d->about.latent[0] && !d->decode_only &&
         (d->about.latent[0] != d->vi.channels || d->about.latent[1] * d->vi.scale_s != info->native_height ||
          d->about.latent[2] * d->vi.scale_s != info->native_width))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: latent is [%lld, %lld, %lld]; wanted: the %d channels of the decoder, and "
                        "a %dth of %dx%d", d->parts.folder, (long long)d->about.latent[0], (long long)d->about.latent[1],
                        (long long)d->about.latent[2], d->vi.channels, d->vi.scale_s, info->native_height, info->native_width);
-    if (d->about.fixed_size || d->decode_only) {
+    if (d->about.latent[0] || d->decode_only) {
         p->gen_w = p->crop_w = info->native_width;
         p->gen_h = p->crop_h = info->native_height;
     } else {
@@ -321,7 +325,7 @@ static sora_result geometry(struct sr_diffusion *d, sora_error *err)
     if (d->decode_only) return SORA_OK;
     d->W = (size_t)(p->gen_w / d->vi.scale_s);
     d->H = (size_t)(p->gen_h / d->vi.scale_s);
-    d->F = d->stream ? (size_t)d->about.chunk_latents : 1 + (size_t)SR_CEIL_DIV(info->frames - 1, d->vi.scale_t);
+    d->F = d->stream ? (size_t)d->sc.chunk : 1 + (size_t)SR_CEIL_DIV(info->frames - 1, d->vi.scale_t);
     if (d->F > SR_MAX_CHUNK)
         return sr_fail(err, SORA_ERR_OPTION, "frames: found %lld, but model %s makes at most %lld in one clip", (long long)info->frames,
                        info->model, 1 + (long long)(SR_MAX_CHUNK - 1) * d->vi.scale_t);

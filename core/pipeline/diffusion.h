@@ -8,6 +8,7 @@
 #ifndef SR_DIFFUSION_H
 #define SR_DIFFUSION_H
 
+#include "models/about.h"
 #include "models/model.h"
 #include "pipeline/compare.h"
 #include "pipeline/parts.h"
@@ -23,6 +24,14 @@ struct sr_sampling {
     struct sr_schedule schedule;
     struct sr_sampler *sampler;
     double guidance, shift;
+};
+
+/* How a stream is made. */
+struct sr_stream_config {
+    int64_t chunk, window, sink;        /* latent frames; chunk 0: the model makes clips */
+    double context_t;                   /* 0..1000: told to the pass that fills the cache */
+    bool last_step;                     /* there is no such pass: the keys and values of the last step are kept */
+    enum sr_prompt_change change;
 };
 
 struct sr_diffusion {
@@ -50,10 +59,13 @@ struct sr_diffusion {
     float *rgb;                     /* [scale_t, 3, gen_h, gen_w] */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
-    float *prior;                   /* [C, F, H, W] the sample of the chunk before */
-    float *shown;                   /* what was decoded of it */
-    float *fade;                    /* what was decoded last when the prompt changed */
-    int fade_left;
+    float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
+    float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
+    size_t past_frames;
+
+    const float *newest;            /* denoise.c: in rgb, the picture that was shown last; NULL: none */
+    float *old;                     /* [3, gen_h, gen_w] what was shown last when a new stream began */
+    int fade, fade_left;            /* pictures over which it goes, and how many of them are still to come */
 
     struct sr_given noise, latents, text_given;
     float *saved;                   /* [frames, C, H, W] for --save-latents, grows */
@@ -62,8 +74,8 @@ struct sr_diffusion {
 
 /* ---- schedule_choice.c ---- */
 
-/* about.preset and the geometry of a stream from the model's name, where sora.json does not say. */
-void sr_choose_preset(struct sr_diffusion *d);
+/* d->stream, d->sc, and about.preset where the model's name or files tell it. */
+sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err);
 sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err);
 
 /* ---- denoise.c ---- */
@@ -77,6 +89,8 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
 /* Decode z [C, F, H, W], at most *left frames to the sink; *left counts down. */
 sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
                       sora_error *err);
+/* The pictures from here on begin a new stream: they come in over one second. */
+void sr_fade_begin(struct sr_diffusion *d);
 /* Keep z [C, F, H, W] for --save-latents; written when the pipeline is closed. */
 sora_result sr_save_latents(struct sr_diffusion *d, const float *z, size_t F, sora_error *err);
 
@@ -86,7 +100,7 @@ sora_result sr_clip_chunk(struct sr_diffusion *d, int64_t left, const struct sr_
 /* The latents of a file, one frame after the other. */
 sora_result sr_given_chunk(struct sr_diffusion *d, int64_t left, const struct sr_sink *sink, sora_error *err);
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err);
-/* The chunks from here on have other text states. */
-void sr_stream_new_prompt(struct sr_diffusion *d);
+/* The chunks from here on have other text states, which the model was given. */
+sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err);
 
 #endif

@@ -67,7 +67,7 @@ static double work(const struct sr_diffusion *d)
     const double chunks = !d->stream || !frames ? 1 : (double)SR_CEIL_DIV(frames, d->base.info.chunk);
 
     if (d->decode_only) return vae * (double)d->F;
-    return chunks * (((s->guidance != 1 ? 2 : 1) * s->schedule.steps + d->stream) * pass_flop(d) + vae * (double)d->F);
+    return chunks * (((s->guidance != 1 ? 2 : 1) * s->schedule.steps + (d->stream && !d->sc.last_step)) * pass_flop(d) + vae * (double)d->F);
 }
 
 /* Peak of the whole run: packed weights, activations of the wider of transformer and decoder, caches, latents. */
@@ -76,7 +76,9 @@ static uint64_t memory(const struct sr_diffusion *d, uint64_t weights)
     const uint64_t pixels = (uint64_t)d->base.gen_w * (uint64_t)d->base.gen_h, size = sr_type_size(d->precision);
     const uint64_t L = (uint64_t)d->F * (d->H / SR_MAX((uint64_t)d->mi.patch_h, 1)) * (d->W / SR_MAX((uint64_t)d->mi.patch_w, 1));
     const uint64_t dim = (uint64_t)d->mi.dim;
-    const uint64_t dit = L * dim * (4 + 12 * size);                                 /* f32 residual, q k v, FFN of 4 dim */
+    const uint64_t seen = (uint64_t)d->F + (uint64_t)(d->sc.window + d->sc.sink);   /* renewed in one pass, or a chunk at a time */
+    const uint64_t rows = d->sc.change == SR_CHANGE_RECACHE ? L / d->F * seen : L;
+    const uint64_t dit = rows * dim * (4 + 12 * size);                              /* f32 residual, q k v, FFN of 4 dim */
     const uint64_t cache = L / d->F * (uint64_t)(d->sc.window + d->sc.sink) * dim * 2 * size * (uint64_t)d->mi.layers;
     const uint64_t vae = pixels * (uint64_t)(d->vi.parameters > 20000000 ? 96 * 12 : 64 * 4) * size;
     const uint64_t latents = (uint64_t)(d->C * d->F * d->H * d->W) * 6 * 4;

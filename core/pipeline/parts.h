@@ -16,18 +16,4 @@ struct sr_parts {
 sora_result sr_parts_find(struct sr_parts *p, const struct sr_job *job, int channels, sora_error *err);
 void sr_parts_free(struct sr_parts *p);
 
-/* What sora.json of the folder says of size and length, as far as it does. */
-struct sr_about {
-    int64_t width, height, rate, frames;
-    bool fixed_size;            /* works at this size only: latent */
-    int64_t latent[3];          /* C, H, W where fixed_size */
-    bool found;                 /* there is a sora.json */
-    char family[32], licence[64], preset[64];
-    double guidance;
-    int64_t steps;
-    int64_t chunk_latents, window, sink;    /* streams; chunk_latents 0: makes whole clips */
-    char prompt_change[16];     /* "restart", "continue"; "": pocket restarts, others continue */
-};
-sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *err);
-
 #endif

@@ -11,9 +11,7 @@
 #ifndef SR_PRECONDITION_H
 #define SR_PRECONDITION_H
 
-#include "pipeline/sampler.h"
-
-#define SR_MAX_SPREAD 256
+#include "models/about.h"
 
 struct sr_precondition {
     size_t C;                           /* channels; 0: the network gives the velocity itself */
@@ -27,18 +25,5 @@ struct sr_precondition {
  */
 void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t,
                               size_t n);
-
-/* How a model that streams is to be run: "sampler" of its sora.json. */
-struct sr_stream_config {
-    struct sr_schedule_config schedule;
-    int first_steps, next_steps;        /* of the first chunk and of later ones */
-    double first_guidance, next_guidance;
-    int64_t window, sink;               /* latent frames whose keys are kept */
-    double context_t;                   /* 0..1000: told to the pass that fills the cache */
-};
-
-/* sora.json of a model folder; *found false where there is none, or it has no "sampler". */
-sora_result sr_stream_config_read(struct sr_stream_config *k, struct sr_precondition *p, bool *found,
-                                  const char *folder, sora_error *err);
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef SR_SAMPLER_H
 #define SR_SAMPLER_H
 
-#include "weights/weights.h"
+#include "models/about.h"
 
 enum sr_sampler_kind { SR_EULER, SR_UNIPC, SR_RENOISE };
 
@@ -56,9 +56,13 @@ struct sr_preset {
     double t[12], first_t[12];  /* 0..1000, falling */
     bool fewer;
     double shift;               /* where there is no list: an ordinary schedule of n steps with this shift */
+    int chunk, window, sink;    /* latent frames of streams as their authors run them; chunk 0: makes clips */
+    enum sr_prompt_change change;
 };
 const struct sr_preset *sr_presets(void);
-/* The schedule of a named preset, of the stream's first chunk or of the later ones; SORA_ERR_OPTION lists the names. */
+/* SORA_ERR_OPTION lists the names. */
+sora_result sr_preset_find(const struct sr_preset **p, const char *name, sora_error *err);
+/* The schedule of a named preset, of the stream's first chunk or of the later ones. */
 sora_result sr_preset_config(struct sr_schedule_config *k, int *steps, const char *name, bool first_chunk,
                              sora_error *err);
 

@@ -1,54 +1,111 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which schedule a model is sampled with: what the user asks for, what its folder says, what its name tells. */
+/* How a model is sampled, and how it streams: what the user asks for, what its folder says, what its name tells. */
 #include <ctype.h>
 #include <stdio.h>
 
 #include "pipeline/diffusion.h"
 
-/* Few-step checkpoints come without a word about their timesteps: their published names tell.  Streams: latent frames of
-   a chunk and of the cache, as their authors run them. */
-static const struct known {
-    const char *part, *preset;              /* part of the name, in lower case */
-    int chunk, window, sink;                /* chunk 0: makes clips */
+#define POCKET_WINDOW 3
+
+/* Few-step checkpoints come without a word about their timesteps: their published names tell. */
+static const struct {
+    const char *part, *preset;              /* part of the name, in lower case; the first that fits */
 } known[] = {
-    { "fastwan", "fastwan", 0, 0, 0 },
-    { "turbowan", "rcm", 0, 0, 0 },
-    { "rcm", "rcm", 0, 0, 0 },
-    { "longlive-2", "longlive2", 8, 24, 8 },
-    { "longlive2", "longlive2", 8, 24, 8 },
-    { "longlive", "longlive", 3, 6, 3 },
-    { "self-forcing", "self-forcing", 3, 18, 0 },
-    { "self_forcing", "self-forcing", 3, 18, 0 },
-    { "causal-forcing++", "causal-forcing++", 1, 20, 0 },
-    { "causal-forcing", "causal-forcing", 3, 18, 0 },
-    { "causal_forcing", "causal-forcing", 3, 18, 0 },
-    { "causvid", "causvid", 3, 18, 0 },
+    { "fastwan", "fastwan" },
+    { "turbowan", "rcm" },
+    { "rcm", "rcm" },
+    { "longlive-2", "longlive2" },
+    { "longlive2", "longlive2" },
+    { "longlive", "longlive" },
+    { "framewise-1step", "causal-forcing++-1step" },
+    { "framewise-2step", "causal-forcing++" },
+    { "framewise", "causal-forcing-framewise" },
+    { "causal-forcing++", "causal-forcing++" },
+    { "causal-forcing", "causal-forcing" },
+    { "causal_forcing", "causal-forcing" },
+    { "self-forcing", "self-forcing" },
+    { "self_forcing", "self-forcing" },
+    { "sfwan", "self-forcing" },
+    { "causvid", "causvid" },
 };
 
-void sr_choose_preset(struct sr_diffusion *d)
+/* Where sora.json does not say.  A folder that has one and says how it samples is taken at its word. */
+static void choose_preset(struct sr_diffusion *d)
 {
     struct sr_about *a = &d->about;
+    const char *preset = d->mi.causal ? "self-forcing" : NULL, *by = "files";
     char name[sizeof d->parts.name];
-    size_t i = 0;
 
+    if (a->preset[0] || a->sampler.scheduled) return;
     for (size_t n = 0; n < sizeof name; n++) name[n] = (char)tolower((unsigned char)d->parts.name[n]);
-    while (i < SR_COUNT(known) && !(a->preset[0] ? !strcmp(known[i].preset, a->preset) : strstr(name, known[i].part) != NULL)) i++;
-    if (i == SR_COUNT(known)) return;
-    if (!a->preset[0]) {
-        sr_log(&d->base.job.log, SORA_LOG_INFO, "%s: sampled as a %s model, by its name", d->parts.name, known[i].preset);
-        snprintf(a->preset, sizeof a->preset, "%s", known[i].preset);
-    }
-    if (!a->chunk_latents) a->chunk_latents = known[i].chunk;
-    if (!a->window) a->window = known[i].window, a->sink = known[i].sink;
+    for (size_t i = SR_COUNT(known); i-- > 0;)
+        if (strstr(name, known[i].part)) preset = known[i].preset, by = "name";
+    if (!preset) return;
+    sr_log(&d->base.job.log, SORA_LOG_INFO, "%s: sampled as a %s model, by its %s", d->parts.name, preset, by);
+    snprintf(a->preset, sizeof a->preset, "%s", preset);
+}
+
+static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
+{
+    const struct sr_stream_config *sc = &d->sc;
+    const char *folder = d->parts.folder;
+
+    if (sc->window < 0)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window is missing; wanted: how many latent frames of the past a "
+                       "chunk sees", folder);
+    if (sc->window + sc->sink < 1)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the chunks of a "
+                       "stream", folder);
+    if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can \"restart\" or "
+                       "\"continue\"", folder);
+    if (sc->change == SR_CHANGE_RECACHE && sc->chunk + sc->window + sc->sink > SR_MAX_CHUNK)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are %lld and %lld; wanted: at most %lld "
+                       "together for prompt_change \"re-cache\"", folder, (long long)sc->window, (long long)sc->sink,
+                       (long long)(SR_MAX_CHUNK - sc->chunk));
+    return SORA_OK;
+}
+
+sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err)
+{
+    const struct sr_about *a = &d->about;
+    const struct sr_about_sampler *s = &a->sampler;
+    const struct sr_preset *p = NULL;
+    struct sr_stream_config *sc = &d->sc;
+    sora_result r;
+
+    choose_preset(d);
+    if (a->preset[0] && (r = sr_preset_find(&p, a->preset, err)) < 0) return r;
+    sc->chunk = a->chunk_latents ? a->chunk_latents : p ? p->chunk : 0;
+    d->stream = sc->chunk > 0;
+    if (!d->stream) return SORA_OK;
+    sc->window = s->window >= 0 ? s->window : p && p->chunk ? p->window : d->has_prior ? POCKET_WINDOW : -1;
+    sc->sink = s->sink >= 0 ? s->sink : p && s->window < 0 ? p->sink : 0;
+    sc->context_t = 1000 * s->context_time;
+    sc->last_step = s->last_step;
+    sc->change = a->prompt_change ? a->prompt_change : p && p->change ? p->change : d->has_prior ? SR_CHANGE_RESTART : SR_CHANGE_CONTINUE;
+    return check_stream(d, err);
+}
+
+/* The steps that sora.json gives. */
+static void said_config(const struct sr_about_sampler *s, struct sr_schedule_config *k, int *steps, bool first)
+{
+    const bool own = first && s->nfirst;
+    const int64_t n = first ? s->first_steps : s->next_steps;
+
+    sr_schedule_config_default(k, !strcmp(s->kind, "unipc") ? SR_UNIPC : !strcmp(s->kind, "renoise") ? SR_RENOISE : SR_EULER, s->shift);
+    k->grid = k->kind == SR_UNIPC ? SR_GRID_WAN : SR_GRID_EVEN;
+    k->n_fixed = own ? s->nfirst : s->nnext;
+    memcpy(k->fixed_t, own ? s->first_timesteps : s->timesteps, k->n_fixed * sizeof *k->fixed_t);
+    *steps = k->n_fixed ? (int)k->n_fixed : n ? (int)n : 4;
 }
 
 /* What the folder says; *steps 0: the schedule's own. */
 static sora_result own_config(struct sr_diffusion *d, struct sr_schedule_config *k, int *steps, bool first, sora_error *err)
 {
     *steps = 0;
-    if (d->pre.C) {
-        *k = d->sc.schedule;
-        *steps = first ? d->sc.first_steps : d->sc.next_steps;
+    if (d->about.sampler.scheduled) {
+        said_config(&d->about.sampler, k, steps, first);
         return SORA_OK;
     }
     if (d->about.preset[0]) return sr_preset_config(k, steps, d->about.preset, first, err);
@@ -76,9 +133,19 @@ static sora_result override(struct sr_schedule_config *k, const sora_options *o,
 
 static double own_guidance(const struct sr_diffusion *d, bool first)
 {
+    const struct sr_about_sampler *s = &d->about.sampler;
+    const double said = first ? s->first_guidance : s->next_guidance;
+
+    if (said > 0) return said;
     if (d->about.guidance > 0) return d->about.guidance;
-    if (d->pre.C) return first ? d->sc.first_guidance : d->sc.next_guidance;
-    return d->about.preset[0] ? 1 : 5;
+    return d->about.preset[0] || s->scheduled || d->stream ? 1 : 5;
+}
+
+/* Steps of the first chunk where the user asks for some: having nothing to lean on, it keeps its share of more. */
+static int first_chunk_steps(const struct sr_diffusion *d, const struct sr_schedule_config *k, int own, int asked)
+{
+    if (k->n_fixed) return own;                 /* and the list of the later ones says what may be asked for */
+    return SR_MAX(1, (int)((int64_t)asked * own / SR_MAX(d->about.sampler.next_steps, 1)));
 }
 
 sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err)
@@ -90,12 +157,10 @@ sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bo
 
     if ((r = own_config(d, &k, &steps, first, err)) < 0) return r;
     if (!steps && d->about.steps && !k.n_fixed) steps = (int)d->about.steps;
-    /* A stream's first chunk, which has nothing to lean on, keeps its share of more steps. */
-    if (o->steps && d->pre.C && first) steps = SR_MAX(1, (int)((int64_t)o->steps * steps / SR_MAX(d->sc.next_steps, 1)));
-    else if (o->steps) steps = o->steps;
+    if (o->steps) steps = d->stream && first ? first_chunk_steps(d, &k, steps, o->steps) : o->steps;
     if ((r = override(&k, o, err)) < 0) return r;
     s->shift = k.shift;
     s->guidance = own_guidance(d, first);
-    if (o->guidance > 0 && (first || !d->pre.C)) s->guidance = o->guidance;
+    if (o->guidance > 0 && (first || !d->has_prior)) s->guidance = o->guidance;
     return sr_schedule_make(&s->schedule, &k, SR_MIN(steps, SR_MAX_STEPS), err);
 }

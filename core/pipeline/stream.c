@@ -3,68 +3,89 @@
  * Models that stream: chunk after chunk, each attending to the cached keys and values of the ones before.
  *
  *   x = noise;  a few steps with the cache          -> z[f]
- *   one more pass on z[f], which fills the cache with the keys and values of what will be remembered
  *   decode z[f]
+ *   one more pass on z[f], which fills the cache with the keys and values of what will be remembered
  *
  * References: Yin et al., "From slow bidirectional to fast autoregressive video diffusion models", 2024; Huang et al.,
- * "Self Forcing", 2025.
+ * "Self Forcing", 2025; Yang et al., "LongLive", 2025, for the window with a sink and for renewing it.
  */
 #include "pipeline/diffusion.h"
 
-#define FADE 4              /* chunks over which a new prompt's pictures come in, where it begins a new stream */
-
-/* The chunk's keys and values, of the clean latents in d->x; with guidance also as the other prompt sees them. */
+/* The pass that fills the cache, of the clean latents in d->x; with guidance also as the other prompt sees them. */
 static sora_result remember(struct sr_diffusion *d, int64_t at, const float *prior, sora_error *err)
 {
     float t[SR_MAX_CHUNK];
     const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
-
     sora_result r;
 
     for (size_t f = 0; f < d->F; f++) t[f] = (float)d->sc.context_t;
-    r = sr_model_commit(d->c, d->model, 0, &in, err);
-    if (r == SORA_OK && d->next.guidance != 1) r = sr_model_commit(d->c, d->model, 1, &in, err);
+    r = sr_model_commit(d->c, d->model, 0, &in, NULL, err);
+    if (r == SORA_OK && d->next.guidance != 1) r = sr_model_commit(d->c, d->model, 1, &in, NULL, err);
     return r;
 }
 
-/* What is shown of d->x: itself, or on the way from the old prompt's last picture to it.  In d->v, which is free now. */
-static const float *faded(struct sr_diffusion *d, size_t n)
-{
-    const double k = (double)(FADE + 1 - d->fade_left) / (FADE + 1);
+/* ---- The past, for when it is renewed: a ring of latent frames, each [C, H, W] ---- */
 
-    if (!d->fade_left) return d->x;
-    for (size_t i = 0; i < n; i++) d->v[i] = (float)((1 - k) * d->fade[i] + k * d->x[i]);
-    d->fade_left--;
-    return d->v;
+static void past_add(struct sr_diffusion *d, int64_t at)
+{
+    const size_t frame = d->H * d->W;
+
+    for (size_t f = 0; d->past && f < d->F; f++)
+        for (size_t c = 0; c < d->C; c++)
+            memcpy(d->past + ((uint64_t)(at + (int64_t)f) % d->past_frames * d->C + c) * frame, d->x + (c * d->F + f) * frame,
+                   frame * sizeof *d->past);
 }
+
+/*
+ * Keys and values of the last frames again, as the new prompt sees them, in one pass in which they all see each other.  The
+ * sink stays as it is, once the stream is longer than all that a chunk can see; until then it is renewed with the rest.
+ * Reference: _recache_after_switch() of LongLive with global_sink.
+ */
+static sora_result renew(struct sr_diffusion *d, sora_error *err)
+{
+    const size_t frame = d->H * d->W, all = d->past_frames;
+    const uint64_t seen = (uint64_t)d->f * d->F;
+    const bool keep_sink = seen > all;
+    const size_t n = keep_sink ? all - (size_t)d->sc.sink : (size_t)seen;
+    float t[SR_MAX_CHUNK];
+    const struct sr_model_input in = { .x = d->again, .F = n, .t = t, .first_frame = (int64_t)(seen - n) };
+
+    for (size_t f = 0; f < n; f++) {
+        t[f] = (float)d->sc.context_t;
+        for (size_t c = 0; c < d->C; c++)
+            memcpy(d->again + (c * n + f) * frame, d->past + ((seen - n + f) % all * d->C + c) * frame, frame * sizeof *d->past);
+    }
+    return sr_model_renew(d->c, d->model, 0, &in, keep_sink, err);
+}
+
+/* ---- Chunks and prompts ---- */
 
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err)
 {
-    const size_t n = d->C * d->F * d->H * d->W;
     const int64_t at = d->f * (int64_t)d->F;
-    const float *prior = d->has_prior && d->f > 0 ? d->prior : NULL, *show;
+    const float *prior = d->has_prior && d->f > 0 ? d->prior : NULL;
     sora_result r;
 
     if ((r = sr_denoise(d, d->f == 0 ? &d->first : &d->next, chunk, at, prior, sink, err)) < 0) return r;
-    if ((r = remember(d, at, prior, err)) < 0) return r;
     if ((r = sr_save_latents(d, d->x, d->F, err)) < 0) return r;
-    memcpy(d->prior, d->x, n * sizeof *d->x);
-    d->f++;
-    show = faded(d, n);
-    memcpy(d->shown, show, n * sizeof *show);
     if (chunk == 0) sr_vae_reset(d->vae);
-    return sr_decode(d, d->shown, d->F, &left, sink, err);
+    /* The pictures first: they need not wait for the pass, and after the last ones nobody will remember. */
+    if ((r = sr_decode(d, d->x, d->F, &left, sink, err)) < 0 || left == 0) return r;
+    if (!d->sc.last_step && (r = remember(d, at, prior, err)) < 0) return r;
+    if (d->has_prior) memcpy(d->prior, d->x, d->C * d->F * d->H * d->W * sizeof *d->x);
+    past_add(d, at);
+    d->f++;
+    return SORA_OK;
 }
 
-void sr_stream_new_prompt(struct sr_diffusion *d)
+sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err)
 {
-    /* A new stream, into which the latents are faded, as they are linear in the pixels; or the stream goes on with its past
-       as it is, and the model makes the change. */
-    const bool restart = d->about.prompt_change[0] ? !strcmp(d->about.prompt_change, "restart") : d->has_prior;
-
-    if (!restart || d->f == 0) return;
+    if (d->f == 0 || d->sc.change == SR_CHANGE_CONTINUE) return SORA_OK;
+    if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
     sr_model_reset(d->model);
     d->f = 0;
-    memcpy(d->fade, d->shown, d->C * d->F * d->H * d->W * sizeof *d->fade);
-    d->fade_left = FADE;
+    /* A stream's first latent is one picture for decoders that remember; pocket's takes every latent for itself. */
+    if (!d->has_prior) sr_vae_reset(d->vae);
+    sr_fade_begin(d);
+    return SORA_OK;
 }

@@ -106,6 +106,27 @@ static sora_result wrong(const struct sr_config *c, const char *key, const json_
                    wanted);
 }
 
+sora_result sr_config_known(const struct sr_config *c, const char *object, const char *const *names, size_t n,
+                            sora_error *err)
+{
+    json_t *v = (json_t *)(object ? value_of(c, object) : c->root), *value;
+    const char *key;
+    char list[512] = "";
+    size_t used = 0, i;
+
+    if (!v) return SORA_OK;
+    if (!json_is_object(v)) return wrong(c, object, v, "an object", err);
+    json_object_foreach(v, key, value) {
+        for (i = 0; i < n && strcmp(names[i], key);) i++;
+        if (i < n) continue;
+        for (i = 0; i < n && used < sizeof list; i++)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+        return sr_fail(err, SORA_ERR_MODEL, "%s: \"%s%s%.40s\" is not known; wanted: %s", c->path, object ? object : "",
+                       object ? "." : "", key, list);
+    }
+    return SORA_OK;
+}
+
 static sora_result read_int(const struct sr_config *c, const char *key, const json_t *v, int64_t min, int64_t max,
                             int64_t *out, sora_error *err)
 {

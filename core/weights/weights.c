@@ -90,7 +90,7 @@ bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe
 {
     static const char *const outer[] = { "", "generator_ema.", "generator.", "ema.", "state_dict." };
     static const char *const inner[] = { "", "model.", "net.", "module.", "diffusion_model.",
-                                         "model.diffusion_model." };
+                                         "model.diffusion_model.", "model._fsdp_wrapped_module." };
     char had[sizeof w->prefix], prefix[sizeof w->prefix];
     sr_rename_fn *const had_fn = w->rename;
 
@@ -104,6 +104,11 @@ bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe
     }
     sr_weights_rename(w, had_fn, had);
     return false;
+}
+
+const char *sr_weights_prefix(const struct sr_weights *w)
+{
+    return w->prefix;
 }
 
 /* ---- Pages ---- */

@@ -49,6 +49,8 @@ void sr_weights_rename(struct sr_weights *w, sr_rename_fn *fn, const char *prefi
  * "generator_ema.model." ...) with which the tensor that we call `probe` exists.  false: none, and nothing changes.
  */
 bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe);
+/* The one that is in use. */
+const char *sr_weights_prefix(const struct sr_weights *w);
 
 /*
  * The one lookup that loaders use: `name` (printf form) must exist with exactly this shape and a float type.
@@ -87,6 +89,9 @@ sora_result sr_config_open(struct sr_config **c, const char *path, sora_error *e
 sora_result sr_config_parse(struct sr_config **c, const char *text, const char *path, sora_error *err);
 void sr_config_close(struct sr_config **c);
 bool sr_config_has(const struct sr_config *c, const char *key);        /* present and not null */
+/* SORA_ERR_MODEL for a key of the object (NULL: of the whole) that is not among names: a misspelt one would do nothing. */
+sora_result sr_config_known(const struct sr_config *c, const char *object, const char *const *names, size_t n,
+                            sora_error *err);
 /* Absent: *out keeps its value.  Wrong type or out of range: SORA_ERR_MODEL naming file, key, found, wanted. */
 sora_result sr_config_int(const struct sr_config *c, const char *key, int64_t min, int64_t max, int64_t *out,
                           sora_error *err);

@@ -192,6 +192,11 @@ about '{"family": "wan", "width": 0}' width
 about '{"family": "wan", "frames": -1}' frames
 about '{"family": "wan", "chunk_latents": 1e9}' chunk_latents
 about '{"family": "wan", "prompt_change": "jump"}' prompt_change
+about '{"family": "wan", "sampler": {"windw": 3}}' sampler.windw
+about '{"family": "wan", "chunk_latents": 1}' "sampler.window is missing"
+about '{"family": "wan", "chunk_latents": 1, "sampler": {"window": 0}}' "sampler.window and sampler.sink are 0"
+about '{"family": "wan", "chunk_latents": 1, "chunk_frames": 5, "sampler": {"window": 3}}' chunk_frames
+about '{"family": "wan", "chunk_latents": 64, "prompt_change": "re-cache", "sampler": {"window": 1000}}' "at most 960"
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1], "spread_next": [1]}' spread
 about '{"family": "wan", "chunk_latents": 1, "sampler": {"next_steps": 0}}' next_steps
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1, 2], "spread_next": [1]}' "spread has 2 numbers, spread_next 1"
@@ -219,6 +224,8 @@ if [ -e "$p/sora.json" ]; then
     pocket 'del c["spread"]; del c["spread_next"]' spread
     pocket 'del c["sampler"]' sampler
     pocket 'del c["chunk_latents"]' chunk_latents
+    pocket 'c["chunk_frames"] = 5' chunk_frames
+    pocket 'c["prompt_change"] = "re-cache"' prompt_change
     pocket 'c["latent"] = [24, 18, 33]' latent
     pocket 'c["width"] = 528' latent
     pocket 'c["text_tokens"] = 10**9' text_tokens

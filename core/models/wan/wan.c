@@ -2,8 +2,6 @@
 /* Opening and closing a Wan, and what it costs. */
 #include "models/wan/wan.h"
 
-#define WAN_MAX_CACHED 4096     /* latent frames */
-
 static sora_result check_setup(const struct wan_config *k, const struct sr_model_setup *s, sora_error *err)
 {
     const size_t ph = (size_t)k->patch[1], pw = (size_t)k->patch[2], most = (size_t)1 << 31;
@@ -15,9 +13,9 @@ static sora_result check_setup(const struct wan_config *k, const struct sr_model
     if (SR_MUL_OVERFLOWS(s->F, s->H, &n) || SR_MUL_OVERFLOWS(n, s->W, &n) || n > most)
         return sr_fail(err, SORA_ERR_OPTION, "latents of %zu x %zu x %zu frames, rows and columns are too large; "
                        "wanted: at most %zu in all", s->F, s->H, s->W, most);
-    if (s->window > WAN_MAX_CACHED || s->sink > WAN_MAX_CACHED)
+    if (s->window > SR_MAX_CACHED || s->sink > SR_MAX_CACHED)
         return sr_fail(err, SORA_ERR_OPTION, "a cache of %zu + %zu latent frames; wanted: at most %d each", s->sink,
-                       s->window, WAN_MAX_CACHED);
+                       s->window, SR_MAX_CACHED);
     if (s->prompts < 1 || s->prompts > 8)
         return sr_fail(err, SORA_ERR_INTERNAL, "%d prompts beside each other; wanted: 1 to 8", s->prompts);
     return SORA_OK;
@@ -52,15 +50,17 @@ static sora_result make_parts(struct sr_ctx *c, struct wan *m, const struct sr_m
 }
 
 /* Run everything once without computing: the arena is then as large as the largest pass needs. */
-static sora_result plan(struct sr_ctx *c, struct wan *m, sora_error *err)
+static sora_result plan(struct sr_ctx *c, struct wan *m, const struct sr_model_setup *s, sora_error *err)
 {
-    const struct sr_model_input in = { .F = m->F };
+    const struct sr_model_input in = { .F = m->F }, window = { .F = m->F + s->window }, all = { .F = window.F + s->sink };
     float none;
 
     sr_ctx_plan(c);
     sr_wan_set_text(c, m, 0, NULL, (size_t)m->k.text_len);
-    sr_wan_forward(c, m, 0, &in, &none);
-    if (m->cache) sr_wan_forward(c, m, 0, &in, NULL);
+    sr_wan_forward(c, m, 0, &in, false, &none);
+    if (m->cache) sr_wan_forward(c, m, 0, &in, true, &none);
+    if (m->cache && s->renews) sr_wan_forward(c, m, 0, &window, true, NULL);
+    if (m->cache && s->renews && s->sink) sr_wan_forward(c, m, 0, &all, true, NULL);
     m->text[0].n = 0;
     return sr_ctx_commit(c, err);
 }
@@ -103,7 +103,7 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
     set_sizes(m, s);
     if ((r = make_parts(c, m, s, err)) < 0) goto done;
     if ((r = sr_wan_load(c, m, w, err)) < 0) goto done;
-    if ((r = plan(c, m, err)) < 0) goto done;
+    if ((r = plan(c, m, s, err)) < 0) goto done;
     *out = m;
     model = NULL;
 done:
@@ -120,11 +120,12 @@ static sora_result wan_probe(struct sr_model_info *info, const char *path, sora_
     return r == SORA_OK ? sr_wan_model_info(info, &k, err) : r;
 }
 
-static void wan_reset(void *model)
+static void wan_forget(void *model, int which, bool keep_sink)
 {
     struct wan *m = model;
 
-    for (int i = 0; i < m->prompts && m->cache; i++) sr_kv_cache_reset(m->cache[i]);
+    if (keep_sink) sr_kv_cache_keep_sink(m->cache[which]);
+    else sr_kv_cache_reset(m->cache[which]);
 }
 
 static double wan_flop(const void *model)
@@ -142,5 +143,5 @@ static double wan_flop(const void *model)
 
 const struct sr_model_family sr_wan_model = {
     .name = "wan", .knows = sr_wan_knows, .probe = wan_probe, .open = wan_open, .close = wan_close,
-    .set_text = sr_wan_set_text, .forward = sr_wan_forward, .reset = wan_reset, .flop = wan_flop,
+    .set_text = sr_wan_set_text, .forward = sr_wan_forward, .forget = wan_forget, .flop = wan_flop,
 };

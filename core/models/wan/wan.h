@@ -8,11 +8,11 @@
 #ifndef SR_WAN_H
 #define SR_WAN_H
 
+#include "models/about.h"
 #include "models/family.h"
 #include "models/kv_cache.h"
 
 #define WAN_TEXT_LEN 512        /* rows of text, padding included, that every published Wan was trained with */
-#define WAN_MAX_WAVES 16
 
 struct wan_config {
     int64_t heads, head_dim, layers, ffn, in, out, text_dim, text_len, freq_dim;
@@ -20,9 +20,10 @@ struct wan_config {
     double eps;
     bool cross_norm;            /* cross_attn_norm */
     bool per_token_time;        /* expand_timesteps of the pipeline */
+    bool causal;                /* sr_model_info */
     bool original;              /* tensors have the names of the original code */
     size_t nwaves;              /* pocket: place features; 0: none */
-    double waves[WAN_MAX_WAVES];
+    double waves[SR_MAX_WAVES];
     char weights[1024];         /* folder or file with the tensors; "": random ones */
 };
 
@@ -74,6 +75,6 @@ void sr_wan_unload(struct wan *m);
 
 /* ---- wan_dit.c ---- */
 void sr_wan_set_text(struct sr_ctx *c, void *m, int which, const float *text, size_t real);
-void sr_wan_forward(struct sr_ctx *c, void *m, int which, const struct sr_model_input *in, float *out);
+void sr_wan_forward(struct sr_ctx *c, void *m, int which, const struct sr_model_input *in, bool commit, float *out);
 
 #endif

@@ -193,6 +193,7 @@ static sora_result read_shapes(struct wan_config *k, const char *path, sora_erro
                     "supported yet", path);
         goto done;
     }
+    k->causal = !strncmp(sr_weights_prefix(w), "generator", 9);     /* so the trainers of the Self-Forcing line call it */
     dim = dim_of(w, "blocks.0.attn1.to_q.weight", 0);
     k->head_dim = 128;                      /* of every published size */
     k->heads = dim / 128;
@@ -245,23 +246,18 @@ static sora_result read_index(struct wan_config *k, const char *folder, sora_err
     return r;
 }
 
-/* sora.json of models that we train: rows of text, and the waves of the place features. */
+/* What sora.json says of the transformer. */
 static sora_result read_sora(struct wan_config *k, const char *folder, sora_error *err)
 {
-    struct sr_config *c;
-    char *path, family[32] = "";
-    sora_result r = open_beside(&c, &path, folder, "sora.json", err);
+    struct sr_about about;
+    sora_result r = sr_about_read(&about, folder, err);
 
-    if (!c) goto done;
-    if ((r = sr_config_string(c, "family", family, sizeof family, err)) < 0) goto done;
-    if ((r = sr_config_int(c, "text_tokens", 1, 4096, &k->text_len, err)) < 0) goto done;
-    if (strcmp(family, "pocket")) goto done;
-    if ((r = sr_config_floats(c, "position_waves", k->waves, WAN_MAX_WAVES, &k->nwaves, err)) < 0) goto done;
-    if (!k->nwaves) r = sr_fail(err, SORA_ERR_MODEL, "%s: position_waves is missing; wanted: a list of numbers", path);
-done:
-    sr_config_close(&c);
-    sr_free(path);
-    return r;
+    if (r < 0) return r;
+    if (about.text_tokens) k->text_len = about.text_tokens;
+    if (strcmp(about.family, "pocket")) return SORA_OK;
+    k->nwaves = about.nwaves;
+    memcpy(k->waves, about.waves, sizeof k->waves);
+    return SORA_OK;
 }
 
 /* The class that the original code names in its config. */
@@ -292,6 +288,7 @@ sora_result sr_wan_config_read(struct wan_config *k, const char *path, sora_erro
     else if (is_wan(class)) r = read_original(k, c, file, err);
     else r = sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: _class_name is \"%s\"; WanTransformer3DModel and WanModel are "
                      "supported", file, class);
+    k->causal = !strcmp(class, "CausalWanModel");
     if (r == SORA_OK) r = read_index(k, path, err);
     if (r == SORA_OK) r = read_sora(k, path, err);
     if (r == SORA_OK) r = check(k, file, err);
@@ -335,6 +332,7 @@ sora_result sr_wan_model_info(struct sr_model_info *info, const struct wan_confi
     info->text_dim = (size_t)k->text_dim;
     info->text_len = (size_t)k->text_len;
     info->per_token_time = k->per_token_time;
+    info->causal = k->causal;
     info->layers = (int)k->layers, info->dim = (int)C, info->heads = (int)k->heads;
     info->parameters = (uint64_t)k->layers * block + (uint64_t)k->in * patch * C + C             /* patches */
                        + (uint64_t)k->freq_dim * C + C + C * C + C + 6 * (C * C + C)            /* time */

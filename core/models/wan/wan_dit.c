@@ -19,7 +19,7 @@ struct pass {
     size_t F, L;                    /* frames and tokens of this chunk */
     size_t past;                    /* frames in the cache */
     size_t rows;                    /* distinct times: 1 or F */
-    bool commit;                    /* keys and values enter the cache */
+    bool commit, output;            /* keys and values enter the cache; what the network says is wanted */
 };
 
 static float *floats(const struct sr_tensor *t)
@@ -115,7 +115,7 @@ static struct sr_tensor *self_attention(struct sr_ctx *c, const struct pass *p, 
     } else {
         sr_rms_norm_rope(c, &k, w->norm_k, eps, m->D, cos, sin);
     }
-    if (p->commit && layer + 1 == (size_t)m->k.layers) {
+    if (p->commit && !p->output && layer + 1 == (size_t)m->k.layers) {
         sr_kv_cache_write(c, p->cache, layer, &kept, &v, p->F);
         return NULL;
     }
@@ -284,16 +284,16 @@ static bool same_times(const float *t, size_t n)
     return true;
 }
 
-void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_model_input *in, float *out)
+void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_model_input *in, bool commit, float *out)
 {
     struct wan *m = model;
     const size_t mark = sr_scratch_mark(c);
     struct pass p = { .m = m, .text = &m->text[which], .cache = m->cache ? m->cache[which] : NULL, .F = in->F,
-                      .L = in->F * m->P, .rows = 1, .commit = !out };
+                      .L = in->F * m->P, .rows = 1, .commit = commit, .output = out != NULL };
     struct sr_tensor x, waves, temb, e, mod;
     struct sr_tensor *h;
 
-    if (p.cache) p.past = c->plan ? sr_kv_cache_capacity(p.cache) : sr_kv_cache_frames(p.cache);
+    if (p.cache) p.past = c->plan ? sr_kv_cache_capacity(p.cache) + m->F - SR_MAX(in->F, m->F) : sr_kv_cache_frames(p.cache);
     if (c->plan || !same_times(in->t, in->F)) p.rows = in->F;
 
     x = patchify(c, &p, in);
@@ -313,10 +313,8 @@ void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_mo
         h = sr_layer_norm_mod(c, &x, (float)m->k.eps, mod_part(&p, &mod, 1, 0), mod_part(&p, &mod, 0, 0));
         h = sr_linear(c, m->head, h, SR_ACT_NONE, SR_F32);              /* [L, ph * pw * out] */
         unpatchify(c, &p, h, out);
-    } else if (!sr_ctx_skip(c)) {
-        sr_kv_cache_advance(p.cache, p.F);
-    } else if (!c->plan && p.cache) {
-        sr_kv_cache_reset(p.cache);     /* some layers have the new frames, some do not */
     }
+    if (commit && !sr_ctx_skip(c)) sr_kv_cache_advance(p.cache, p.F);
+    else if (commit && !c->plan) sr_kv_cache_reset(p.cache);    /* some layers have the new frames, some do not */
     sr_scratch_release(c, mark);
 }

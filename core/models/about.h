@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sora.json of a model folder: what the configs of Diffusers do not say, above all how a stream is made.  The keys are
+ * described in docs/streaming.md.  One that is not known, or whose value cannot be, is refused.
+ */
+#ifndef SR_ABOUT_H
+#define SR_ABOUT_H
+
+#include "weights/weights.h"
+
+#define SR_MAX_WAVES 16
+#define SR_MAX_SPREAD 256
+#define SR_MAX_LIST 32          /* entries of a list of timesteps */
+#define SR_MAX_CACHED 1024      /* latent frames of a window, and of a sink */
+
+/* What a stream does with its past when the prompt changes. */
+enum sr_prompt_change {
+    SR_CHANGE_OWN,              /* not said */
+    SR_CHANGE_RESTART,          /* a new stream, into which the pictures are faded */
+    SR_CHANGE_CONTINUE,         /* the past stays as it is */
+    SR_CHANGE_RECACHE           /* the keys and values of the past are computed again, with the new prompt */
+};
+
+/* Zero and "" stand for what is not said, but for window and sink, where that is -1. */
+struct sr_about {
+    bool found;                 /* there is a sora.json */
+    char family[32], licence[64], preset[64];
+    int64_t width, height, rate, frames;
+    int64_t latent[3];          /* C, H, W of a model that works at one size only */
+    double guidance;            /* of models that make clips */
+    int64_t steps;
+    int64_t text_tokens;
+    size_t nwaves, nspread;
+    double waves[SR_MAX_WAVES];                             /* of pocket's place features */
+    double spread[SR_MAX_SPREAD], spread_next[SR_MAX_SPREAD];   /* precondition.h */
+
+    int64_t chunk_latents, chunk_frames;
+    enum sr_prompt_change prompt_change;
+    struct sr_about_sampler {
+        bool scheduled;         /* any of the keys down to the blank line is there */
+        char kind[16];
+        double shift;
+        int64_t first_steps, next_steps;
+        size_t nfirst, nnext;   /* instead of steps and shift: timesteps, 0..1000 */
+        double first_timesteps[SR_MAX_LIST], timesteps[SR_MAX_LIST];
+
+        double first_guidance, next_guidance;
+        int64_t window, sink;
+        double context_time;    /* 0..1 */
+        bool last_step;         /* "cache": "last-step" */
+    } sampler;
+};
+/* A folder without the file is fine. */
+sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *err);
+
+#endif

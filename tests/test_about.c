@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sora.json: what is read of it, and what is refused by name. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "models/about.h"
+#include "near.h"
+
+/* text: of the sora.json of a fresh folder; NULL: it has none */
+static sora_result read_text(struct sr_about *a, const char *text, sora_error *err)
+{
+    char dir[] = "/tmp/sora-about-XXXXXX", path[64];
+    sora_result r;
+    FILE *f;
+
+    ck_assert(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/sora.json", dir);
+    if (text) ck_assert((f = fopen(path, "w")) && fputs(text, f) >= 0 && fclose(f) == 0);
+    r = sr_about_read(a, dir, err);
+    unlink(path);
+    rmdir(dir);
+    return r;
+}
+
+START_TEST(test_absent)
+{
+    struct sr_about a;
+
+    ck_assert_int_eq(read_text(&a, NULL, NULL), SORA_OK);
+    ck_assert(!a.found && !a.family[0] && a.sampler.window == -1);
+    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\"}", NULL), SORA_OK);
+    ck_assert(a.found && !strcmp(a.family, "wan") && !a.chunk_latents && !a.preset[0] && !a.sampler.scheduled);
+    ck_assert(a.sampler.window == -1 && a.sampler.sink == -1 && a.prompt_change == SR_CHANGE_OWN);
+}
+END_TEST
+
+START_TEST(test_pocket)
+{
+    static struct sr_about a;
+
+    ck_assert_int_eq(read_text(&a, "{\"format\": 1, \"family\": \"pocket\", \"licence\": \"CC0-1.0\", \"width\": 512, \"height\": 288,"
+                               "\"rate\": 16, \"frames\": 81, \"latent\": [2, 18, 32], \"text_tokens\": 32, \"text_unknown\": 2,"
+                               "\"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
+                               "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
+                               "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
+                               "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
+                               "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}", NULL), SORA_OK);
+    ck_assert(a.width == 512 && a.height == 288 && a.rate == 16 && a.frames == 81 && a.latent[0] == 2 && a.latent[2] == 32);
+    ck_assert(!strcmp(a.licence, "CC0-1.0") && a.text_tokens == 32 && a.nwaves == 2 && a.waves[1] == 3);
+    ck_assert(a.chunk_latents == 1 && a.chunk_frames == 4 && a.prompt_change == SR_CHANGE_CONTINUE);
+    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "euler") && a.sampler.shift == 3 && a.sampler.first_steps == 12);
+    ck_assert(a.sampler.next_steps == 3 && a.sampler.first_guidance == 2 && a.sampler.next_guidance == 0);
+    ck_assert(a.sampler.window == 12 && a.sampler.sink == -1 && a.sampler.context_time == 0.04 && !a.sampler.last_step);
+    ck_assert(a.nspread == 2 && a.spread[1] == 2 && a.spread_next[1] == 0.25);
+}
+END_TEST
+
+START_TEST(test_wan)
+{
+    static struct sr_about a;
+
+    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\","
+                               "\"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}", NULL), SORA_OK);
+    ck_assert(!strcmp(a.preset, "longlive") && a.prompt_change == SR_CHANGE_RECACHE);
+    ck_assert(!a.sampler.scheduled && a.sampler.window == 9 && a.sampler.sink == 0 && a.sampler.last_step);
+    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"chunk_latents\": 3, \"sampler\": {\"kind\": \"renoise\","
+                               "\"first_timesteps\": [1000, 750.5, 20], \"timesteps\": [900], \"window\": 9}}", NULL), SORA_OK);
+    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "renoise") && a.sampler.nfirst == 3 && a.sampler.nnext == 1);
+    ck_assert(a.sampler.first_timesteps[1] == 750.5 && a.sampler.timesteps[0] == 900 && a.chunk_latents == 3);
+}
+END_TEST
+
+/* What must be there is added in front, so that each text has one mistake. */
+START_TEST(test_refused)
+{
+    static const struct {
+        const char *text, *part;
+    } bad[] = {
+        { "\"format\": 2", "\"format\" is 2" },
+        { "\"widht\": 512", "\"widht\" is not known; wanted: format, family" },
+        { "\"width\": 8", "\"width\" is 8" },
+        { "\"rate\": 16.5", "\"rate\"" },
+        { "\"latent\": [16, 5]", "latent has 2 numbers" },
+        { "\"position_waves\": [1, \"a\"]", "position_waves" },
+        { "\"spread\": [1, 1], \"spread_next\": [1]", "spread has 2 numbers, spread_next 1" },
+        { "\"spread\": [0], \"spread_next\": [1]", "spread of channel 0 is 0" },
+        { "\"spread\": [1], \"spread_next\": [1e9]", "spread_next of channel 0" },
+        { "\"chunk_latents\": 0", "chunk_latents" },
+        { "\"prompt_change\": \"recache\"", "prompt_change is \"recache\"; wanted: \"restart\", \"continue\" or \"re-cache\"" },
+        { "\"sampler\": []", "\"sampler\" is a list of 0; wanted: an object" },
+        { "\"sampler\": {\"steps\": 4}", "\"sampler.steps\" is not known; wanted: kind, shift" },
+        { "\"sampler\": {\"kind\": \"heun\"}", "sampler.kind is \"heun\"" },
+        { "\"sampler\": {\"next_steps\": 0}", "sampler.next_steps" },
+        { "\"sampler\": {\"shift\": 0}", "sampler.shift" },
+        { "\"sampler\": {\"window\": 1e9}", "sampler.window" },
+        { "\"sampler\": {\"window\": 1025}", "sampler.window" },
+        { "\"sampler\": {\"sink\": -1}", "sampler.sink" },
+        { "\"sampler\": {\"context_time\": 40}", "sampler.context_time" },
+        { "\"sampler\": {\"cache\": \"none\"}", "sampler.cache is \"none\"; wanted: \"clean\" or \"last-step\"" },
+        { "\"sampler\": {\"timesteps\": [500, 500]}", "entry 1 of sampler.timesteps is 500" },
+        { "\"sampler\": {\"timesteps\": [0]}", "entry 0 of sampler.timesteps is 0" },
+        { "\"sampler\": {\"timesteps\": [1001]}", "entry 0 of sampler.timesteps is 1001" },
+        { "\"sampler\": {\"first_timesteps\": [500]}", "sampler.timesteps is not" },
+        { "\"sampler\": {\"timesteps\": [500], \"shift\": 5}", "and so is sampler.shift" },
+        { "\"sampler\": {\"timesteps\": [500], \"next_steps\": 1}", "and so is sampler.next_steps" },
+        { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}", "preset is \"longlive\", and sampler has steps of its own" },
+    };
+    static struct sr_about a;
+    char text[300];
+
+    for (size_t i = 0; i < SR_COUNT(bad); i++) {
+        sora_error err = { 0 };
+        snprintf(text, sizeof text, "{\"family\": \"wan\", %s}", bad[i].text);
+        ck_assert_msg(read_text(&a, text, &err) == SORA_ERR_MODEL, "%s was not refused", text);
+        ck_assert_msg(strstr(err.text, bad[i].part) && strstr(err.text, "sora.json: "), "%s: \"%s\" has no \"%s\"", text, err.text,
+                      bad[i].part);
+    }
+    ck_assert_int_eq(read_text(&a, "{\"width\": 512}", NULL), SORA_ERR_MODEL);
+    ck_assert_int_eq(read_text(&a, "{\"family\": \"pocket\"}", NULL), SORA_ERR_MODEL);
+    ck_assert_int_eq(read_text(&a, "", NULL), SORA_ERR_MODEL);
+}
+END_TEST
+
+RUN_TESTS("about", test_absent, test_pocket, test_wan, test_refused)
