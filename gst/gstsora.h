@@ -24,8 +24,11 @@ sora_format gst_sora_caps_master(const GstVideoInfo *info, const sora_info *nati
 /* Whether a frame of a may be pushed as one of b as it is. */
 gboolean gst_sora_caps_same(const GstVideoInfo *a, const GstVideoInfo *b);
 
-/* A picture without light in the layout of a master. */
-GstBuffer *gst_sora_caps_black(const GstVideoInfo *master);
+/* ---- gstsoracard.c ----------------------------------------------------------------------------------------------- */
+
+/* A picture in the layout of a master: a bar of which `fraction` is filled, or black where that is negative.  NULL: out
+   of memory. */
+GstBuffer *gst_sora_card(const GstVideoInfo *master, double fraction);
 
 /* ---- gstsoramessages.c: what goes to the bus.  Hold no lock while calling these. --------------------------------- */
 

@@ -178,30 +178,3 @@ GstCaps *gst_sora_caps_fixate(GstCaps *caps, const sora_info *info)
     }
     return gst_caps_fixate(caps);
 }
-
-GstBuffer *gst_sora_caps_black(const GstVideoInfo *master)
-{
-    GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(master), NULL);
-    const gboolean deep = GST_VIDEO_INFO_COMP_DEPTH(master, 0) > 8;
-    GstMapInfo map;
-    guint p;
-
-    if (!buffer || !gst_buffer_map(buffer, &map, GST_MAP_WRITE)) {
-        gst_clear_buffer(&buffer);
-        return NULL;
-    }
-    memset(map.data, 0, map.size);
-    for (p = 0; GST_VIDEO_INFO_IS_YUV(master) && p < GST_VIDEO_INFO_N_PLANES(master); p++) {
-        guint8 *plane = map.data + GST_VIDEO_INFO_PLANE_OFFSET(master, p);
-        const gsize end = p + 1 < GST_VIDEO_INFO_N_PLANES(master) ? GST_VIDEO_INFO_PLANE_OFFSET(master, p + 1) :
-                                                                     map.size;
-        const gsize size = end - GST_VIDEO_INFO_PLANE_OFFSET(master, p);
-        const guint value = p ? 128 : 16;       /* limited range */
-        gsize i;
-
-        if (!deep) memset(plane, (int)value, size);
-        for (i = 0; deep && i + 1 < size; i += 2) GST_WRITE_UINT16_LE(plane + i, value << 2);
-    }
-    gst_buffer_unmap(buffer, &map);
-    return buffer;
-}

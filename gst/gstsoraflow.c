@@ -132,7 +132,9 @@ static GstCaps *fixate(GstBaseSrc *base, GstCaps *caps)
 static gboolean go(GstSoraSrc *self)
 {
     GstSoraFlow *f = &self->flow;
+    const gboolean live = gst_base_src_is_live(GST_BASE_SRC(self));
     GstSoraJob *job = gst_sora_src_ref_job(self);
+    GstSoraPrebuffer prebuffer;
     GstSoraLimits limits;
 
     if (!job) return FALSE;
@@ -140,10 +142,11 @@ static gboolean go(GstSoraSrc *self)
     if (self->keep && (guint64)self->info.frames > self->cache_size / GST_VIDEO_INFO_SIZE(&f->master))
         self->keep = FALSE;
     limits = self->limits;
+    prebuffer = live ? GST_SORA_PREBUFFER_NONE : self->prebuffer;
     GST_OBJECT_UNLOCK(self);
     GST_DEBUG_OBJECT(self, "the session writes %s %dx%d", GST_VIDEO_INFO_NAME(&f->master), f->master.width,
                      f->master.height);
-    gst_sora_job_go(job, f->format, &f->master, self->keep, &limits);
+    gst_sora_job_go(job, f->format, &f->master, self->keep, &limits, prebuffer);
     gst_sora_job_unref(job);
     return TRUE;
 }
@@ -177,6 +180,7 @@ static gboolean set_caps(GstBaseSrc *base, GstCaps *caps)
     }
     if (!set_converter(f, &out)) return FALSE;
     gst_clear_buffer(&f->last);
+    gst_sora_underrun_new_caps(self);
     if (again && !f->seeked && (out.fps_n != f->out.fps_n || out.fps_d != f->out.fps_d)) {
         /* Another rate goes on from where the old one is: no gap, and the same content. */
         const GstClockTime next = pts_of(f, f->n);
@@ -219,8 +223,7 @@ static gboolean decide_allocation(GstBaseSrc *base, GstQuery *query)
 
 /* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
-/* A frame of the session as the caps want it; where they are the same the memory is shared, not copied. */
-static GstFlowReturn render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
+GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
 {
     GstSoraFlow *f = &self->flow;
     GstBaseSrc *base = GST_BASE_SRC(self);
@@ -318,10 +321,15 @@ static GstFlowReturn push_content(GstSoraSrc *self, GstSoraJob *job, GstSoraFram
     const gboolean live = gst_base_src_is_live(GST_BASE_SRC(self));
     GstFlowReturn r;
 
-    if (live && !wait_slot(self)) return GST_FLOW_FLUSHING;     /* the frame stays in the store */
-    if ((r = render(self, frame->buffer, out)) != GST_FLOW_OK) return r;
+    if ((r = gst_sora_flow_render(self, frame->buffer, out)) != GST_FLOW_OK) return r;
+    if (live) find_slot(self);                  /* with underrun=block, later than it was */
+    if (live && !wait_slot(self)) {
+        gst_clear_buffer(out);                  /* the frame stays in the store */
+        return GST_FLOW_FLUSHING;
+    }
     if (live) {
         set_holding(self, job, FALSE);
+        gst_sora_underrun_saw(self, frame);
         gst_buffer_replace(&f->last_master, frame->buffer);
         gst_clear_buffer(&f->last);
         f->last = *out;
@@ -332,22 +340,17 @@ static GstFlowReturn push_content(GstSoraSrc *self, GstSoraJob *job, GstSoraFram
     return GST_FLOW_OK;
 }
 
-/* The last picture again; before the first, a black one, so that muxers and players downstream can begin. */
-static GstFlowReturn push_held(GstSoraSrc *self, GstSoraJob *job, GstBuffer **out)
+/* A slot without new content.  wanted: by the pace of stretch, or on the way back of loop, which is no underrun. */
+static GstFlowReturn push_filler(GstSoraSrc *self, GstSoraJob *job, gboolean wanted, GstBuffer **out)
 {
-    GstSoraFlow *f = &self->flow;
-    GstFlowReturn r = GST_FLOW_OK;
+    GstFlowReturn r;
 
-    if (!wait_slot(self)) return GST_FLOW_FLUSHING;
-    set_holding(self, job, TRUE);
-    if (!f->last) {
-        GstBuffer *source = f->last_master ? gst_buffer_ref(f->last_master) : gst_sora_caps_black(&f->master);
-        if (!source) return GST_FLOW_ERROR;
-        r = render(self, source, &f->last);
-        gst_buffer_unref(source);
+    if ((r = gst_sora_underrun_picture(self, job, out)) != GST_FLOW_OK) return r;
+    if (!wait_slot(self)) {
+        gst_clear_buffer(out);
+        return GST_FLOW_FLUSHING;
     }
-    if (r != GST_FLOW_OK) return r;
-    *out = gst_buffer_copy(f->last);
+    if (!wanted) set_holding(self, job, TRUE);
     stamp(self, *out, FALSE);
     return GST_FLOW_OK;
 }
@@ -373,14 +376,30 @@ static void place(GstSoraFlow *f)
     f->seeked = FALSE;
 }
 
+/* Until there is content for the next output frame, or, live, its slot has come. */
+static GstSoraWait wait_content(GstSoraSrc *self, GstSoraJob *job, gboolean live, GstSoraFrame *frame)
+{
+    GstSoraWait w;
+
+    do {
+        gint64 deadline = live ? find_slot(self) : -1;
+
+        if (live && gst_sora_underrun_policy(self) == GST_SORA_UNDERRUN_BLOCK) deadline = -1;
+        w = gst_sora_job_wait(job, content_of(self, live), deadline, frame);
+        if (w == GST_SORA_WAIT_PROGRESS) gst_sora_src_post_work(self);
+    } while (w == GST_SORA_WAIT_PROGRESS);
+    return w;
+}
+
 static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
 {
     GstSoraSrc *self = GST_SORA_SRC(push);
     GstSoraFlow *f = &self->flow;
     const gboolean live = gst_base_src_is_live(GST_BASE_SRC(push));
     GstSoraJob *job = gst_sora_src_ref_job(self);
-    GstFlowReturn r = GST_FLOW_ERROR;
     GstSoraFrame frame;
+    gboolean rests;
+    GstFlowReturn r;
     GstSoraWait w;
 
     if (!job) return GST_FLOW_FLUSHING;
@@ -389,17 +408,14 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
         gst_sora_job_unref(job);
         return GST_FLOW_EOS;
     }
-    do {
-        w = gst_sora_job_wait(job, content_of(self, live), live ? find_slot(self) : -1, &frame);
-        if (w == GST_SORA_WAIT_PROGRESS) gst_sora_src_post_work(self);
-    } while (w == GST_SORA_WAIT_PROGRESS);
-    switch (w) {
-    case GST_SORA_WAIT_FRAME: r = push_content(self, job, &frame, out); break;
-    case GST_SORA_WAIT_TIMEOUT: r = push_held(self, job, out); break;
-    case GST_SORA_WAIT_FLUSHING: r = GST_FLOW_FLUSHING; break;
-    case GST_SORA_WAIT_EOS: r = GST_FLOW_EOS; break;
-    default: break;                                         /* the job has posted what is wrong */
-    }
+    rests = live && gst_sora_underrun_rests(self, job);
+    w = wait_content(self, job, live, &frame);
+    if (w == GST_SORA_WAIT_FRAME && live && (rests || gst_sora_underrun_returns(self))) r = push_filler(self, job, TRUE, out);
+    else if (w == GST_SORA_WAIT_FRAME) r = push_content(self, job, &frame, out);
+    else if (w == GST_SORA_WAIT_TIMEOUT) r = push_filler(self, job, rests, out);
+    else if (w == GST_SORA_WAIT_FLUSHING) r = GST_FLOW_FLUSHING;
+    else if (w == GST_SORA_WAIT_EOS) r = GST_FLOW_EOS;
+    else r = GST_FLOW_ERROR;                                /* the job has posted what is wrong */
     gst_sora_frame_clear(&frame);
     gst_sora_job_unref(job);
     return r;
@@ -442,6 +458,7 @@ void gst_sora_flow_reset(GstSoraSrc *self)
     g_clear_pointer(&f->convert, gst_video_converter_free);
     gst_clear_buffer(&f->last);
     gst_clear_buffer(&f->last_master);
+    gst_sora_underrun_reset(self);
     GST_OBJECT_LOCK(self);
     f->origin = f->position = f->shown_origin = 0;
     f->n = f->shown = f->pushed = f->duplicated = 0;
@@ -450,6 +467,12 @@ void gst_sora_flow_reset(GstSoraSrc *self)
     gst_video_info_init(&f->out);
     gst_video_info_init(&f->master);
     GST_OBJECT_UNLOCK(self);
+}
+
+void gst_sora_flow_free(GstSoraSrc *self)
+{
+    gst_sora_flow_reset(self);
+    g_clear_pointer(&self->flow.fill.chunk, g_ptr_array_unref);
 }
 
 void gst_sora_flow_class_init(GstBaseSrcClass *base, GstPushSrcClass *push)

@@ -12,6 +12,7 @@
 #include "gstsorajob.h"
 
 #define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 4)
+#define PREBUFFER_MARGIN 0.85       /* a later chunk may take longer than those before */
 #define EXIT_WAIT_US (2 * G_USEC_PER_SEC)
 
 /* Threads that outlived their element's stop().  Process-wide as exit() is, which must not take libraries apart below
@@ -39,6 +40,7 @@ struct GstSoraJob {
     GstVideoInfo  master;
     gboolean      keep;
     GstSoraLimits limits;
+    GstSoraPrebuffer prebuffer;         /* NONE once play has begun */
 
     GArray *frames;                     /* of GstSoraFrame, without gaps; [0] has index `first` */
     gint64  first, produced;
@@ -46,7 +48,8 @@ struct GstSoraJob {
     sora_progress progress;
     gboolean news;
     gint64  told_us, loaded_us, frame_us, step_us;
-    double  step_s;
+    gint64  chunk_us;                   /* when the chunk in the store began, moved on by what was waited for room */
+    double  step_s, chunk_per_s;
 
     GMutex session_lock;
     sora_session *session;              /* NULL before it is open and while it closes */
@@ -219,6 +222,18 @@ static gboolean is_full(const GstSoraJob *job)
                                             (guint64)job->info.rate_num) >= l->time;
 }
 
+/* Where a chunk begins: how fast the one before was made.  With the lock. */
+static void begin_chunk(GstSoraJob *job)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (!job->chunk_us) job->chunk_per_s = (double)job->info.chunk * G_USEC_PER_SEC / (double)MAX(1, now - job->loaded_us);
+    else job->chunk_per_s = (double)job->in_chunk * G_USEC_PER_SEC / (double)MAX(1, now - job->chunk_us);
+    while (is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
+    job->chunk_us = g_get_monotonic_time();
+    job->in_chunk = 0;
+}
+
 /* One frame from the session into the store; waits for room only between two chunks. */
 static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_error *err)
 {
@@ -256,13 +271,11 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
     }
     frame.buffer = gst_buffer_new_wrapped(data, size);
     frame.prompt = f.prompt;
+    frame.chunk_first = f.chunk_first != 0;
     frame.text = *text ? g_ref_string_acquire(*text) : NULL;
 
     g_mutex_lock(&job->lock);
-    if (f.chunk_first || job->in_chunk >= job->info.chunk) {
-        while (is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
-        job->in_chunk = 0;
-    }
+    if (f.chunk_first || job->in_chunk >= job->info.chunk) begin_chunk(job);
     job->in_chunk++;
     if ((cancelled = job->cancelled)) {
         gst_sora_frame_clear(&frame);
@@ -360,16 +373,36 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
 /* ---- The other threads ------------------------------------------------------------------------------------------ */
 
 void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
-                     const GstSoraLimits *limits)
+                     const GstSoraLimits *limits, GstSoraPrebuffer prebuffer)
 {
     g_mutex_lock(&job->lock);
     job->format = format;
     job->master = *master;
     job->keep = keep;
     job->limits = *limits;
+    job->prebuffer = prebuffer;
     job->go = TRUE;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
+}
+
+/* Whether the first frame may go out: what is not made yet will be there when it is due.  With the lock. */
+static gboolean may_begin(GstSoraJob *job)
+{
+    const double native = (double)job->info.rate_num / job->info.rate_den;
+    const gint64 total = job->info.frames, done = job->produced;
+    const double took_s = (double)(job->frame_us - job->loaded_us) / G_USEC_PER_SEC;
+    gboolean begin = job->prebuffer == GST_SORA_PREBUFFER_NONE || job->result != SORA_OK || is_full(job);
+
+    if (!begin && job->prebuffer == GST_SORA_PREBUFFER_AUTO && done > 0 && took_s > 0) {
+        const double made_s = (double)(total - done) * took_s / (double)done;     /* until the last chunk is there */
+        const double shown_s = (double)(total - job->info.chunk) / native;        /* until it is due */
+
+        if (total > 0) begin = made_s <= PREBUFFER_MARGIN * MAX(0, shown_s);
+        else begin = done >= took_s * native;
+    }
+    if (begin) job->prebuffer = GST_SORA_PREBUFFER_NONE;
+    return begin;
 }
 
 /* Frame `index` of the store, and room for more where nothing is kept.  With the lock. */
@@ -403,7 +436,7 @@ GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, Gs
 
         if (job->flushing) w = GST_SORA_WAIT_FLUSHING;
         else if (job->news && now - job->told_us >= PROGRESS_INTERVAL_US) w = GST_SORA_WAIT_PROGRESS;
-        else if (take(job, index, frame)) w = GST_SORA_WAIT_FRAME;
+        else if (may_begin(job) && take(job, index, frame)) w = GST_SORA_WAIT_FRAME;
         else if (job->result == SORA_EOS || job->cancelled) w = GST_SORA_WAIT_EOS;
         else if (job->result < 0) w = GST_SORA_WAIT_ERROR;
         if (w != GST_SORA_WAIT_TIMEOUT || !more) break;
@@ -506,6 +539,7 @@ void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats)
     stats->generated = job->produced;
     stats->level = job->frames->len;
     stats->step_s = job->step_s;
+    stats->chunk_per_s = job->chunk_per_s;
     if (job->produced && job->frame_us > job->loaded_us)
         stats->frames_per_s = (double)job->produced * G_USEC_PER_SEC / (double)(job->frame_us - job->loaded_us);
     stats->progress = job->progress;

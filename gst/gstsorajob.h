@@ -22,6 +22,7 @@ typedef struct GstSoraFrame {
     GstBuffer *buffer;          /* in the master's format, read only */
     gint64     index;           /* of the content, from 0 */
     gint64     prompt;          /* how many prompt changes it has seen */
+    gboolean   chunk_first;     /* a chunk begins with it */
     gchar     *text;            /* GRefString: the prompt it shows; NULL: not told */
 } GstSoraFrame;
 
@@ -32,6 +33,7 @@ typedef struct GstSoraStats {
     guint  level;               /* frames that wait */
     double step_s;              /* the last step */
     double frames_per_s;        /* since the model was loaded */
+    double chunk_per_s;         /* frames a second of work, in the last chunk; 0: not known yet */
     sora_progress progress;
     gboolean loaded, ended, cancelled;
     sora_result result;         /* when ended */
@@ -41,6 +43,9 @@ typedef enum {
     GST_SORA_WAIT_FRAME, GST_SORA_WAIT_TIMEOUT, GST_SORA_WAIT_PROGRESS, GST_SORA_WAIT_FLUSHING, GST_SORA_WAIT_EOS,
     GST_SORA_WAIT_ERROR
 } GstSoraWait;
+
+/* How much of a stream that is not live is made before its first frame goes out. */
+typedef enum { GST_SORA_PREBUFFER_NONE, GST_SORA_PREBUFFER_AUTO, GST_SORA_PREBUFFER_FULL } GstSoraPrebuffer;
 
 /*
  * Start the thread.  It does nothing until gst_sora_job_go().
@@ -56,7 +61,7 @@ void        gst_sora_job_unref(GstSoraJob *job);
 
 /* The caps are known: work.  keep: hold every frame until the job goes, which is what makes seeking possible. */
 void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
-                     const GstSoraLimits *limits);
+                     const GstSoraLimits *limits, GstSoraPrebuffer prebuffer);
 
 /*
  * Wait for frame `index`.

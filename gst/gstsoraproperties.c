@@ -14,7 +14,7 @@
 
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
-    PROP_CACHE_SIZE, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
+    PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
 
@@ -38,6 +38,24 @@ static GType state_get_type(void)
 
     if (g_once_init_enter(&type)) {
         const GType t = g_enum_register_static("GstSoraSrcState", values);
+        gst_type_mark_as_plugin_api(t, 0);
+        g_once_init_leave(&type, t);
+    }
+    return type;
+}
+
+static GType prebuffer_get_type(void)
+{
+    static gsize type;
+    static const GEnumValue values[] = {
+        { GST_SORA_PREBUFFER_NONE, "Nothing: each frame goes out when it is made", "none" },
+        { GST_SORA_PREBUFFER_AUTO, "As much as it takes to play on without a stop", "auto" },
+        { GST_SORA_PREBUFFER_FULL, "All of the clip, or what the limits allow", "full" },
+        { 0, NULL, NULL },
+    };
+
+    if (g_once_init_enter(&type)) {
+        const GType t = g_enum_register_static("GstSoraPrebuffer", values);
         gst_type_mark_as_plugin_api(t, 0);
         g_once_init_leave(&type, t);
     }
@@ -79,6 +97,8 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_MAX_SIZE_BYTES: self->limits.bytes = g_value_get_uint64(value); break;
     case PROP_MAX_SIZE_TIME: self->limits.time = g_value_get_uint64(value); break;
     case PROP_CACHE_SIZE: self->cache_size = g_value_get_uint64(value); break;
+    case PROP_UNDERRUN: self->underrun = (GstSoraUnderrun)g_value_get_enum(value); break;
+    case PROP_PREBUFFER: self->prebuffer = (GstSoraPrebuffer)g_value_get_enum(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -134,6 +154,8 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_MAX_SIZE_BYTES: g_value_set_uint64(value, self->limits.bytes); break;
     case PROP_MAX_SIZE_TIME: g_value_set_uint64(value, self->limits.time); break;
     case PROP_CACHE_SIZE: g_value_set_uint64(value, self->cache_size); break;
+    case PROP_UNDERRUN: g_value_set_enum(value, (gint)self->underrun); break;
+    case PROP_PREBUFFER: g_value_set_enum(value, (gint)self->prebuffer); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
     case PROP_STATE: g_value_set_enum(value, job ? (gint)state_of(&stats, holding) : STATE_IDLE); break;
@@ -171,6 +193,12 @@ void gst_sora_properties_class_init(GObjectClass *klass)
         ready));
     INSTALL(PROP_CACHE_SIZE, g_param_spec_uint64("cache-size", "cache-size",
         "Bytes that a whole clip may take to be kept, which makes it seekable (0: never)", 0, G_MAXUINT64, CACHE_SIZE,
+        ready));
+    INSTALL(PROP_UNDERRUN, g_param_spec_enum("underrun", "underrun",
+        "Live: what goes out while the next frame is not there", GST_TYPE_SORA_UNDERRUN, GST_SORA_UNDERRUN_HOLD,
+        playing));
+    INSTALL(PROP_PREBUFFER, g_param_spec_enum("prebuffer", "prebuffer",
+        "Not live: how much is made before the first frame goes out", prebuffer_get_type(), GST_SORA_PREBUFFER_NONE,
         ready));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));

@@ -325,6 +325,7 @@ static void finalize(GObject *object)
     g_clear_pointer(&self->late, gst_sora_job_unref);       /* ends on its own */
     gst_sora_settings_clear(&self->settings);
     gst_sora_settings_clear(&self->run);
+    gst_sora_flow_free(self);
     G_OBJECT_CLASS(parent_class)->finalize(object);
 }
 
@@ -357,6 +358,7 @@ static void gst_sora_src_init(GstSoraSrc *self)
 
     gst_sora_properties_init(self);
     gst_video_info_init(&self->flow.out);
+    self->flow.fill.chunk = g_ptr_array_new_with_free_func((GDestroyNotify)gst_buffer_unref);
     gst_base_src_set_format(base, GST_FORMAT_TIME);
     gst_pad_add_probe(GST_BASE_SRC_PAD(base), GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_eos, self, NULL);
 }

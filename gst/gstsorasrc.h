@@ -14,6 +14,24 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(GstSoraSrc, gst_sora_src, GST, SORA_SRC, GstPushSrc)
 GST_ELEMENT_REGISTER_DECLARE(sorasrc)
 
+/* What fills a slot of a live stream for which there is no content; see gstsoraunderrun.c. */
+typedef enum {
+    GST_SORA_UNDERRUN_HOLD, GST_SORA_UNDERRUN_LOOP, GST_SORA_UNDERRUN_STRETCH, GST_SORA_UNDERRUN_BLACK,
+    GST_SORA_UNDERRUN_CARD, GST_SORA_UNDERRUN_BLOCK
+} GstSoraUnderrun;
+
+/* Of the streaming thread. */
+typedef struct GstSoraFill {
+    GPtrArray *chunk;           /* of GstBuffer, as the session wrote them: the last chunk, to loop */
+    gint64 index;               /* of the content that was put there last */
+    gint turn;                  /* loop: the picture of `chunk` on show, -1: none */
+    gboolean back;
+    double part;                /* loop: what is left of a frame of the model's rate; 0..1 */
+    double pace;                /* stretch: the same of a slot */
+    GstBuffer *filler;          /* black or a card, in the caps of the stream */
+    gint step;                  /* of the card; -1: black */
+} GstSoraFill;
+
 /* Where the stream is.  Of the streaming thread, but for what the queries read: that changes under the object lock. */
 typedef struct GstSoraFlow {
     GstVideoInfo out;           /* as negotiated; format unknown before */
@@ -32,6 +50,7 @@ typedef struct GstSoraFlow {
     GstBuffer *last;            /* live: what went out last, to hold; in the caps of `out` */
     GstBuffer *last_master;     /* the same before conversion */
     gboolean holding;
+    GstSoraFill fill;
 
     gint64 prompt;              /* number of the prompt on show, -1: none yet */
     gint64 pushed, duplicated;
@@ -48,6 +67,8 @@ struct _GstSoraSrc {
     GstSoraLimits   limits;
     guint64         cache_size;
     gboolean        post_messages;
+    GstSoraUnderrun underrun;
+    GstSoraPrebuffer prebuffer;
     GstSoraJob     *job;        /* from start to stop */
     sora_info       info;       /* of the job; rate_num 0: none yet */
     gint64          seed;       /* of the last job */
@@ -71,6 +92,20 @@ void gst_sora_properties_init(GstSoraSrc *self);
 /* gstsoraflow.c */
 void gst_sora_flow_class_init(GstBaseSrcClass *base, GstPushSrcClass *push);
 void gst_sora_flow_reset(GstSoraSrc *self);
+void gst_sora_flow_free(GstSoraSrc *self);
+/* A frame of the session as the caps want it; where they are the same the memory is shared, not copied. */
+GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out);
+
+/* gstsoraunderrun.c: all but the first two of the streaming thread */
+#define GST_TYPE_SORA_UNDERRUN (gst_sora_underrun_get_type())
+GType           gst_sora_underrun_get_type(void);
+GstSoraUnderrun gst_sora_underrun_policy(GstSoraSrc *self);
+void            gst_sora_underrun_saw(GstSoraSrc *self, const GstSoraFrame *frame);     /* content goes out */
+gboolean        gst_sora_underrun_rests(GstSoraSrc *self, GstSoraJob *job);     /* stretch: this slot repeats */
+gboolean        gst_sora_underrun_returns(GstSoraSrc *self);    /* loop: this slot still leads to where content goes on */
+GstFlowReturn   gst_sora_underrun_picture(GstSoraSrc *self, GstSoraJob *job, GstBuffer **out);
+void            gst_sora_underrun_new_caps(GstSoraSrc *self);
+void            gst_sora_underrun_reset(GstSoraSrc *self);
 
 G_END_DECLS
 

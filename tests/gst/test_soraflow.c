@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The stream of sorasrc with model "test": time, determinism, seeks, live pacing, prompts, EOS. */
-#include <glib/gstdio.h>
-
+/* The stream of sorasrc with model "test": time, determinism, seeks, prompts, EOS. */
 #include "sora_check.h"
 
 /* ---- Clips ---- */
@@ -408,105 +406,6 @@ GST_START_TEST(test_seek_after_eos)
 }
 GST_END_TEST
 
-/* ---- Live ---- */
-
-/* Slower than real time: a buffer in every slot, content at its own pace, the rest repeats that share its memory. */
-GST_START_TEST(test_live_pace)
-{
-    Fixture f = fixture(LIVE, "video/x-raw,framerate=25/1");
-    GstClockTime begin = 0, last = 0;
-    GstMemory *held = NULL;
-    gint64 began, end;
-    int n = 0, gaps = 0, shared = 0;
-    GstMessage *m;
-    GstBuffer *b;
-
-    gst_harness_use_systemclock(f.h);
-    gst_harness_play(f.h);
-    began = g_get_monotonic_time();
-    while (n < 75 && (b = gst_harness_pull(f.h))) {
-        if (n == 0) {
-            begin = GST_BUFFER_PTS(b);
-            fail_unless(g_get_monotonic_time() - began < limit_us());
-        } else {
-            fail_unless(GST_BUFFER_PTS(b) > last);
-        }
-        last = GST_BUFFER_PTS(b);
-        if (GST_BUFFER_FLAG_IS_SET(b, GST_BUFFER_FLAG_GAP)) {
-            gaps++;
-            fail_unless(GST_BUFFER_FLAG_IS_SET(b, GST_BUFFER_FLAG_DROPPABLE));
-            shared += held && gst_buffer_peek_memory(b, 0) == held;
-        }
-        if (held) gst_memory_unref(held);
-        held = gst_memory_ref(gst_buffer_peek_memory(b, 0));
-        gst_buffer_unref(b);
-        n++;
-    }
-    gst_memory_unref(held);
-    end = g_get_monotonic_time();
-    /* 75 slots of 40 ms; what a busy machine leaves out, the stamps leave out too */
-    fail_unless(end - began > 2800000 && end - began < 2800000 + 5 * limit_us(), "%d ms", (int)((end - began) / 1000));
-    fail_unless(ABS((gint64)(last - begin) - (end - began) * 1000) < 5 * limit_us() * 1000);
-    fail_unless(gaps > 30 && gaps < 70, "%d", gaps);            /* 4 of 10 frames are made in time */
-    fail_unless(shared > gaps / 2, "%d of %d", shared, gaps);
-    m = next_message(&f, GST_MESSAGE_WARNING, 1000);
-    fail_unless(m != NULL);
-    gst_message_unref(m);
-    fail_unless(next_message(&f, GST_MESSAGE_WARNING, 0) == NULL);      /* once, not for each chunk */
-    m = next_element(&f, "sora-underrun", 10);
-    fixture_end(&f);
-    if (m) gst_message_unref(m);
-}
-GST_END_TEST
-
-static GstPadProbeReturn block_once(GstPad *pad, GstPadProbeInfo *info, gpointer left)
-{
-    if (--*(int *)left == 0) g_usleep(1000000);
-    return GST_PAD_PROBE_OK;
-}
-
-/* Downstream blocks for a second: the slots of that second are left out, not made up for. */
-GST_START_TEST(test_live_no_burst)
-{
-    Fixture f = fixture("model=test/rate=25 prompt=cat num-frames=0 is-live=true", "video/x-raw,framerate=25/1");
-    GstClockTime last = 0, jump = 0;
-    int left = 10;
-    GstBuffer *b;
-
-    gst_pad_add_probe(f.h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, block_once, &left, NULL);
-    gst_harness_use_systemclock(f.h);
-    gst_harness_play(f.h);
-    for (int i = 0; i < 20 && (b = next_buffer(&f)); i++) {
-        if (i >= 10) jump = MAX(jump, GST_BUFFER_PTS(b) - last);
-        last = GST_BUFFER_PTS(b);
-        gst_buffer_unref(b);
-    }
-    fail_unless(jump > 800 * GST_MSECOND, "%d ms", (int)(jump / GST_MSECOND));
-    fixture_end(&f);
-}
-GST_END_TEST
-
-GST_START_TEST(test_live_latency)
-{
-    Fixture f = fixture(LIVE, "video/x-raw,framerate=50/1");
-    GstQuery *q = gst_query_new_latency();
-    GstClockTime min, max;
-    gboolean live;
-    GstBuffer *b;
-
-    fail_unless_equals_int(gst_element_set_state(f.h->element, GST_STATE_PAUSED), GST_STATE_CHANGE_NO_PREROLL);
-    gst_harness_use_systemclock(f.h);
-    gst_harness_play(f.h);
-    b = gst_harness_pull(f.h);
-    gst_buffer_unref(b);
-    fail_unless(gst_element_query(f.h->element, q));
-    gst_query_parse_latency(q, &live, &min, &max);
-    fail_unless(live && min == 20 * GST_MSECOND && max == GST_CLOCK_TIME_NONE);
-    gst_query_unref(q);
-    fixture_end(&f);
-}
-GST_END_TEST
-
 /* ---- Prompts ---- */
 
 static gpointer change_prompts(gpointer element)
@@ -629,9 +528,6 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_endless);
     tcase_add_test(t, test_eos_event);
     tcase_add_test(t, test_seek_after_eos);
-    tcase_add_test(t, test_live_pace);
-    tcase_add_test(t, test_live_no_burst);
-    tcase_add_test(t, test_live_latency);
     tcase_add_test(t, test_prompt_change);
     tcase_add_test(t, test_prompt_of_clip);
     tcase_add_test(t, test_stress);

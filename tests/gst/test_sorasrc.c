@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sorasrc with model "test": options, caps, errors, states, messages.  test_soraflow.c has the stream itself. */
-#include <glib/gstdio.h>
-
 #include "sora_check.h"
 #include <sora/sora.h>
 
