@@ -41,7 +41,8 @@ static void read_want(struct want *x, const char *file, size_t dim)
     sr_weights_close(&w);
 }
 
-static void compare(const struct sr_t5_config *k, const char *weights, const char *states, double tolerance)
+static void compare_in(enum sr_type type, const struct sr_t5_config *k, const char *weights, const char *states,
+                       double tolerance)
 {
     struct sr_ctx *c;
     struct sr_weights *w;
@@ -52,7 +53,7 @@ static void compare(const struct sr_t5_config *k, const char *weights, const cha
 
     read_want(&x, states, (size_t)k->dim);
     out = malloc(x.n * (size_t)k->dim * sizeof *out);
-    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, 2, ~0u, NULL, NULL, NULL), SORA_OK);
+    ck_assert_int_eq(sr_ctx_open(&c, type, 2, ~0u, NULL, NULL, NULL), SORA_OK);
     ck_assert_msg(sr_weights_open(&w, ref(weights), &err) == SORA_OK, "%s", err.text);
     ck_assert_msg(sr_t5_open(c, &t, k, w, &err) == SORA_OK, "%s", err.text);
     for (int again = 0; again < 2; again++) {
@@ -67,6 +68,11 @@ static void compare(const struct sr_t5_config *k, const char *weights, const cha
     sr_ctx_close(&c);
     sr_free(x.states);
     free(out);
+}
+
+static void compare(const struct sr_t5_config *k, const char *weights, const char *states, double tolerance)
+{
+    compare_in(SR_F32, k, weights, states, tolerance);
 }
 
 static struct sr_t5_config config(const char *folder)
@@ -93,6 +99,18 @@ START_TEST(test_t5)
 
     ck_assert(k.shared_bias && k.layers == 3);
     compare(&k, "t5", "t5-states.safetensors", 1e-5);
+}
+END_TEST
+
+START_TEST(test_bf16)
+{
+    const struct sr_t5_config umt5 = config("umt5"), t5 = config("t5");
+    struct sr_ctx *c;
+
+    if (sr_ctx_open(&c, SR_BF16, 1, ~0u, NULL, NULL, NULL) < 0) return;     /* not with this CPU */
+    sr_ctx_close(&c);
+    compare_in(SR_BF16, &umt5, "umt5", "umt5-states.safetensors", 2e-2);
+    compare_in(SR_BF16, &t5, "t5", "t5-states.safetensors", 2e-2);
 }
 END_TEST
 
@@ -208,4 +226,4 @@ START_TEST(test_random)
 }
 END_TEST
 
-RUN_TESTS("t5", test_umt5, test_t5, test_layer_by_layer, test_original_names, test_buckets, test_wrong, test_random)
+RUN_TESTS("t5", test_umt5, test_t5, test_bf16, test_layer_by_layer, test_original_names, test_buckets, test_wrong, test_random)

@@ -145,6 +145,16 @@ START_TEST(test_parity)
 }
 END_TEST
 
+/* Some thousand tokens, each frame with its own time: the parts of a block that work on rows take them in several turns. */
+START_TEST(test_rows)
+{
+    char path[400];
+
+    snprintf(path, sizeof path, "%s/tests/ref/wan-rows", getenv("SRCDIR"));
+    compare(path, false);
+}
+END_TEST
+
 /* Models too large for the tree, made on the spot: SORA_TEST_WAN=folder of tools/reference/wan.py */
 START_TEST(test_live)
 {
@@ -594,5 +604,5 @@ START_TEST(test_cancel)
 }
 END_TEST
 
-RUN_TESTS("wan", test_parity, test_live, test_depends, test_work, test_stream, test_endless, test_original_names,
+RUN_TESTS("wan", test_parity, test_rows, test_live, test_depends, test_work, test_stream, test_endless, test_original_names,
           test_single_file, test_refused, test_setup, test_no_memory, test_cancel)

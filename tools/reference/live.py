@@ -63,7 +63,7 @@ def unit_tests(build, seed, top):
 
 
 def true_widths(build, seed, top):
-    """One layer or two of each published width, too large to keep."""
+    """One layer or two of each published transformer, and the decoders: too large to keep."""
     for name in ("1.3b", "5b", "14b"):
         folder = top / "wide"
         made = run([sys.executable, HERE / "wan.py", folder, name], REFERENCE_SEED=str(seed), OMP_NUM_THREADS="2")
@@ -75,6 +75,13 @@ def true_widths(build, seed, top):
         lines = result.stdout.strip().splitlines()
         report(result.returncode == 0, f"Wan transformer of width {name}", "\n".join(lines[-6:]))
         shutil.rmtree(folder)
+    folder = top / "wide"
+    made = run([sys.executable, HERE / "vae.py", folder, "wide"], REFERENCE_SEED=str(seed))
+    if made.returncode:
+        return report(False, "vae.py wide", made.stdout[-2000:])
+    result = run([build / "tests" / "test_vae"], SRCDIR=str(TREE), SORA_TEST_VAE=str(folder), OMP_WAIT_POLICY="passive")
+    report(result.returncode == 0, "video decoders of the published widths", "\n".join(result.stdout.strip().splitlines()[-6:]))
+    shutil.rmtree(folder)
 
 
 def pipelines(build, seed, top):

@@ -1,6 +1,7 @@
 """Reference pictures of the video decoders, from small random weights.
 
     python tools/reference/vae.py tests/ref
+    python tools/reference/vae.py OUT wide      the same in the published widths, for comparison on the spot: 1.5 GB
 
 writes folders and files that tests/test_vae.c reads:
     vae_wan21/, vae_wan22/          AutoencoderKLWan of diffusers, the two layouts: config.json, the decoder's weights
@@ -229,16 +230,28 @@ STD_48 = [
     .5709, .6065, .6415, .4944, .5726, 1.2042, .5458, 1.6887, .3971, 1.0600, .3943, .5537, .5444, .4089, .7468, .7744]
 
 
+LAYOUT_22 = dict(z_dim=48, temperal_downsample=[True, True, False], is_residual=True, patch_size=2, in_channels=12,
+                 out_channels=12, scale_factor_spatial=16)
+WIDE_22 = dict(base_dim=160, decoder_base_dim=256, dim_mult=[1, 2, 4, 4], num_res_blocks=2)
+
+
+def wide(folder):
+    wan(folder, "vae_wan21", (3, 4, 6), 51, base_dim=96, z_dim=16, dim_mult=[1, 2, 4, 4])
+    wan(folder, "vae_wan22", (2, 2, 3), 52, (MEAN_48, STD_48), **LAYOUT_22, **WIDE_22)
+    tiny(folder, "vae_tiny_wan21", (3, 6, 4), 53, 16, (256, 128, 64, 64), (1, 2, 2), 1)
+    tiny(folder, "vae_tiny_wan22", (3, 3, 4), 54, 48, (256, 128, 64, 64), (1, 2, 2), 2)
+
+
 def main():
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
+    if sys.argv[2:] == ["wide"]:
+        return wide(folder)
     size = fresh.pick(4, 2, 5), fresh.pick(3, 2, 4), 5
     wan(folder, "vae_wan21", size, 21, base_dim=8, z_dim=16, dim_mult=[1, 1, 2, 2])
     # the widths fall by 4 where the frames double, or the shortcut would be the same for both frames
     size = fresh.pick(4, 3), fresh.pick(2, 3), 3
-    wan(folder, "vae_wan22", size, 22, (MEAN_48, STD_48), base_dim=4, decoder_base_dim=4, z_dim=48,
-        dim_mult=[1, 1, 4, 4], temperal_downsample=[True, True, False], is_residual=True, patch_size=2, in_channels=12,
-        out_channels=12, scale_factor_spatial=16)
+    wan(folder, "vae_wan22", size, 22, (MEAN_48, STD_48), **LAYOUT_22, base_dim=4, decoder_base_dim=4, dim_mult=[1, 1, 4, 4])
     tiny(folder, "vae_tiny_wan21", (3, 5, 3), 31, 16, (16, 16, 8, 8), (2, 2, 2), 1)
     tiny(folder, "vae_tiny_wan22", (3, 2, 4), 32, 48, (16, 8, 8, 8), (1, 2, 2), 2)
     block(folder, "vae_block", (3, 3, 5), 41, 7, 4, 4)

@@ -3,9 +3,10 @@
 
     wan.py OUT [NAME ...]     writes OUT/wan-NAME/: transformer/ as save_pretrained() leaves it, and io.safetensors
 
-Small configurations for tests/ref: plain, ti2v (a time for each token), i2v (more channels in than out), pocket (a
-prior and the place as inputs), stream (chunk by chunk with a window of cached keys).  1.3b, 5b, 14b: true widths with
-one or two layers, for comparison on the spot: too large to keep.  Every part matters: norms, biases, tables and gates
+Small configurations for tests/ref: plain, ti2v (a time for each token; norms whose eps shows), i2v (more channels in
+than out), pocket (a prior and the place as inputs), stream (chunk by chunk with a window of cached keys), rows (so many
+tokens that the program takes them in several turns).  1.3b, 5b, 14b: true widths with one or two layers, for comparison
+on the spot: too large to keep.  Every part matters: norms, biases, tables and gates
 are far from what an initialiser gives.
 
 io.safetensors, batch axis left out: x [C, F, H, W], t [F], text [real rows, D], out [C, F, H, W]; a stream has
@@ -24,6 +25,7 @@ from safetensors.torch import save_file
 from fresh import pick, seed
 
 TEXT_LEN = {"pocket": 16}               # the others: 512
+PER_TOKEN = ("ti2v", "rows", "5b")
 WAVES = (1, 3)                          # of pocket's place features
 CLEAN_T = 0.0                           # of frames that enter the cache
 
@@ -32,9 +34,10 @@ SMALL = dict(num_attention_heads=2, attention_head_dim=24, in_channels=4, out_ch
 CONFIGS = {
     "plain": dict(SMALL),
     "ti2v": dict(SMALL, attention_head_dim=pick(32, 12, 48), num_attention_heads=pick(2, 1, 5), num_layers=pick(2, 1, 3),
-                 in_channels=6, out_channels=6, freq_dim=64, ffn_dim=96),
+                 in_channels=6, out_channels=6, freq_dim=64, ffn_dim=96, eps=1e-2),
     "i2v": dict(SMALL, num_attention_heads=3, attention_head_dim=16, in_channels=10, num_layers=1,
                 cross_attn_norm=False, eps=1e-5, ffn_dim=100),
+    "rows": dict(SMALL, num_attention_heads=1, in_channels=1, out_channels=1, num_layers=1),
     "stream": dict(SMALL),
     "pocket": dict(SMALL, in_channels=2 * 4 + 4 * 2),
     "1.3b": dict(num_attention_heads=12, ffn_dim=8960, num_layers=2),
@@ -42,7 +45,7 @@ CONFIGS = {
     "14b": dict(num_attention_heads=40, ffn_dim=13824, num_layers=1),
 }
 SIZES = {"plain": (3, 4, 6), "ti2v": (pick(3, 2, 4), 4, pick(8, 10)),
-         "i2v": (3, 6, pick(10, 4)), "stream": (7, 4, 6), "pocket": (1, 6, 10),
+         "i2v": (3, 6, pick(10, 4)), "rows": (3, 88, 64), "stream": (7, 4, 6), "pocket": (1, 6, 10),
          "1.3b": (3, 16, 26), "5b": (3, 16, 26), "14b": (2, 12, 20)}
 
 
@@ -166,8 +169,8 @@ def make(folder, name):
         io["x"] = x[:8].clone()                             # the place features are the program's own
         x[8:] = place(*shape[1:])
     t = torch.full((shape[0],), 737.0)
-    if name in ("ti2v", "5b"):
-        t[0] = 0
+    if name in PER_TOKEN:
+        t = torch.linspace(0, 737, shape[0])
         out = model(x[None], expanded(t, model, shape), text[None], return_dict=False)[0][0]
         io["out"] = out
     elif name == "stream":
@@ -184,7 +187,7 @@ def make(folder, name):
     io["t"] = t
     folder = pathlib.Path(folder) / f"wan-{name}"
     (model if name == "plain" else model.to(torch.bfloat16)).save_pretrained(folder / "transformer")
-    if name in ("ti2v", "5b"):
+    if name in PER_TOKEN:
         index = {"_class_name": "WanPipeline", "expand_timesteps": True,
                  "transformer": ["diffusers", "WanTransformer3DModel"]}
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
@@ -195,5 +198,5 @@ def make(folder, name):
 
 
 if __name__ == "__main__":
-    for one in sys.argv[2:] or ("plain", "ti2v", "i2v", "stream", "pocket"):
+    for one in sys.argv[2:] or ("plain", "ti2v", "i2v", "stream", "pocket", "rows"):
         make(sys.argv[1], one)
