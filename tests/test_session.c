@@ -387,6 +387,69 @@ static void on_log(void *user, sora_log_level level, const char *line)
     ck_assert(level <= SORA_LOG_DEBUG && line[0]);
 }
 
+/* ---- From chunk to chunk ---- */
+
+struct host {
+    sora_session *s;
+    int64_t chunks, frame;
+    sora_chunk seen;
+};
+
+/* The third chunk has another seed, the fourth another guidance, the fifth another prompt. */
+static void on_chunk(void *user, sora_chunk *c)
+{
+    struct host *h = user;
+
+    ck_assert_int_eq(c->chunk, h->chunks++);
+    ck_assert_int_eq(c->frame, 4 * c->chunk);
+    h->seen = *c;
+    if (c->chunk == 2) c->seed = 99;
+    if (c->chunk == 3) c->guidance = 3;
+    if (c->chunk == 4) ck_assert_int_eq(sora_session_set_prompt(h->s, "a blue kite", NULL), SORA_OK);
+}
+
+static void bad_chunk(void *user, sora_chunk *c)
+{
+    if (c->chunk == 1) c->seed = -1;
+}
+
+START_TEST(test_chunk)
+{
+    static uint8_t plain[24][W * H * 3], tuned[24][W * H * 3];
+    struct host h = { 0 };
+    struct picture p;
+    sora_error err = { 0 };
+    sora_options o;
+    sora_session *s = simple("test" SIZE "/chunk-frames=4", 24);
+
+    ck_assert_int_eq(drain(s, plain[0]), 24);
+    sora_session_close(&s);
+    sora_options_init(&o);
+    o.chunk = on_chunk;
+    o.user = &h;
+    h.s = s = open_session(&o, "test" SIZE "/chunk-frames=4", 24);
+    for (int i = 0; i < 24; i++) {
+        ck_assert_int_eq(next(s, &p, &err), SORA_OK);
+        memcpy(tuned[i], p.rgb, sizeof p.rgb);
+        ck_assert_int_eq(p.frame.prompt, i >= 16);
+    }
+    ck_assert_int_eq(next(s, &p, &err), SORA_EOS);
+    ck_assert(h.chunks == 6 && h.seen.seed == 99 && h.seen.guidance == 3);      /* they stay until changed again */
+    for (int i = 0; i < 24; i++) {
+        ck_assert((memcmp(plain[i], tuned[i], sizeof p.rgb) == 0) == (i < 8));
+        if (i >= 12) ck_assert(memcmp(tuned[i - 4], tuned[i], sizeof p.rgb) != 0);
+    }
+    sora_session_close(&s);
+
+    o.chunk = bad_chunk;
+    s = open_session(&o, "test" SIZE "/chunk-frames=4", 24);
+    for (int i = 0; i < 4; i++) ck_assert_int_eq(next(s, &p, &err), SORA_OK);
+    ck_assert_int_eq(next(s, &p, &err), SORA_ERR_OPTION);
+    ck_assert(strstr(err.text, "seed"));
+    sora_session_close(&s);
+}
+END_TEST
+
 START_TEST(test_progress)
 {
     struct watch w = { 0 };
@@ -501,5 +564,5 @@ START_TEST(test_version)
 END_TEST
 
 RUN_TESTS("session", test_clip, test_same_bytes, test_drawn_seed, test_refused, test_faults, test_load, test_cancel,
-          test_ignore_cancel, test_cancel_first, test_set_prompt, test_schedule, test_progress, test_formats, test_many,
+          test_ignore_cancel, test_cancel_first, test_set_prompt, test_schedule, test_chunk, test_progress, test_formats, test_many,
           test_memory, test_version)

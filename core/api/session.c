@@ -162,6 +162,26 @@ static sora_result take_prompt(struct sora_session *s, const struct sr_sink *sin
     return s->p->ops->prompt(s->p, now, sink, err);
 }
 
+/* What the host wants of the chunk that begins now. */
+static sora_result ask_host(struct sora_session *s, sora_error *err)
+{
+    struct sr_pipeline *p = s->p;
+    sora_chunk c = { .size = sizeof c, .chunk = s->chunk, .frame = s->frames, .seed = (int64_t)p->job.seed,
+                     .guidance = p->guidance > 0 ? p->guidance : p->info.guidance };
+
+    if (!s->o.chunk) return SORA_OK;
+    s->o.chunk(s->o.user, &c);
+    if (c.seed < 0 || !(c.guidance > 0 && c.guidance <= 1000))
+        return sr_fail(err, SORA_ERR_OPTION, "chunk %" PRId64 ": found seed %" PRId64 " and guidance %g, wanted a seed from 0 and a "
+                       "guidance above 0, up to 1000", s->chunk, c.seed, (double)c.guidance);
+    if (c.seed != (int64_t)p->job.seed || c.guidance != (p->guidance > 0 ? p->guidance : p->info.guidance))
+        sr_log(&s->log, SORA_LOG_DEBUG, "from frame %" PRId64 ": seed %" PRId64 ", guidance %g", s->frames, c.seed,
+               (double)c.guidance);
+    p->job.seed = (uint64_t)c.seed;
+    if (c.guidance != p->info.guidance || p->guidance > 0) p->guidance = c.guidance;
+    return SORA_OK;
+}
+
 static sora_result run(struct sora_session *s, sora_error *err)
 {
     const struct sr_sink sink = { on_frame, on_stage, s };
@@ -182,6 +202,7 @@ static sora_result run(struct sora_session *s, sora_error *err)
         const double begin_s = sr_now();
         if (sr_cancelled(&s->cancel)) return sr_fail(err, SORA_ERR_CANCELLED, "cancelled");
         s->chunk_start = s->frames;
+        if ((r = ask_host(s, err)) < 0) return r;
         if ((r = take_prompt(s, &sink, err)) < 0) return r;
         r = s->p->ops->chunk(s->p, s->chunk, s->frames, total ? total - s->frames : INT64_MAX, &sink, err);
         if (r < 0) return r;

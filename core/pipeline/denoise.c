@@ -57,7 +57,8 @@ static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s,
                             sora_error *err)
 {
     const size_t n = chunk_size(d);
-    const double g = s->guidance, sigma = s->schedule.sigma[k];
+    const double g = s->guidance != 1 && d->base.guidance > 0 ? d->base.guidance : s->guidance;
+    const double sigma = s->schedule.sigma[k];
     float t[SR_MAX_CHUNK];
     const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = prior, .t = t, .first_frame = at };
     const bool last = k + 1 == s->schedule.steps;
@@ -65,7 +66,7 @@ static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s,
 
     for (size_t f = 0; f < d->F; f++) t[f] = (float)s->schedule.t[k];
     if ((r = network(d, 0, &in, last, d->v, err)) < 0) return r;
-    if (g != 1) {
+    if (s->guidance != 1) {
         if ((r = network(d, 1, &in, last, d->u, err)) < 0) return r;
         for (size_t i = 0; i < n; i++) d->v[i] = (float)(d->u[i] + g * ((double)d->v[i] - d->u[i]));
     }

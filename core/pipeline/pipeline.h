@@ -14,7 +14,7 @@ struct sr_pipeline;
 struct sr_job {
     const sora_options *o;          /* checked */
     const char *path;               /* of the model; NULL: o->model is a built-in one */
-    uint64_t seed;                  /* never drawn any more */
+    uint64_t seed;                  /* never drawn any more; the host may change it between two chunks */
     struct sr_log log;
     const struct sr_cancel *cancel;
     /* Name, folder or file of a model -> path, sr_free(). */
@@ -48,6 +48,7 @@ struct sr_pipeline {
     const struct sr_pipeline_ops *ops;
     struct sr_job job;
     sora_info info;                 /* filled at open; the session adds nothing */
+    float guidance;                 /* of the next chunk, where the host has changed it; 0: as info says */
     int gen_w, gen_h;               /* what the sink gets */
     int crop_w, crop_h;             /* the left upper part of it that is content; scaled to info.width x info.height */
 };

@@ -59,7 +59,8 @@ static sora_result test_chunk(struct sr_pipeline *p, int64_t chunk, int64_t firs
             return sr_fail(err, SORA_ERR_INTERNAL, "model test: fails to decode frame %lld, as fail=decode asks",
                            (long long)(first + i));
         if ((r = sr_test_work(k, k->decode_delay_ms, p->job.cancel, err)) < 0) return r;
-        sr_test_frame(t->rgb, p->gen_w, p->gen_h, t->prompt, p->job.seed, first + i);
+        sr_test_frame(t->rgb, p->gen_w, p->gen_h, t->prompt, p->job.seed, p->guidance > 0 ? p->guidance : p->info.guidance,
+                      first + i);
         if (k->nan && chunk == k->fail_chunk && i == n / 2) t->rgb[0] = __builtin_nanf("");
         if ((r = sink->frame(sink->user, t->rgb, err)) < 0) return r;
     }

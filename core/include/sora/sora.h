@@ -100,6 +100,20 @@ typedef struct sora_progress {
 /* As sora_log_fn.  Called at every step, and at least at each change of stage. */
 typedef void sora_progress_fn(void *user, const sora_progress *p);
 
+/* What may change between two chunks of a stream.  Comes with the values in use. */
+typedef struct sora_chunk {
+    size_t  size;                /* sizeof(sora_chunk) as the library knows it */
+    int64_t chunk;               /* from 0 */
+    int64_t frame;               /* number of its first frame */
+    int64_t seed;                /* in, out: 0 or more */
+    float   guidance;            /* in, out: > 0; ignored where the model's steps are made without guidance */
+    /* New fields go here. */
+} sora_chunk;
+
+/* Called by the worker before it begins a chunk.  Of the session's functions it may call sora_session_set_prompt(), which
+   then holds from this chunk, and sora_session_cancel(). */
+typedef void sora_chunk_fn(void *user, sora_chunk *c);
+
 typedef struct sora_options {
     size_t      size;            /* sizeof(sora_options) as the caller knows it; set by sora_options_init() */
     const char *prompt;          /* may be a schedule: "@0 calm sea @10 stormy sea" */
@@ -120,13 +134,14 @@ typedef struct sora_options {
     sora_format format;          /* of the frames that sora_session_next() writes */
     sora_log_fn      *log;       /* NULL: silence */
     sora_progress_fn *progress;  /* NULL: none */
-    void             *user;      /* given to both */
+    void             *user;      /* given to the functions */
     /* For comparison with other implementations: safetensors files, f32, without a batch axis (docs/cli). */
     const char *noise_file;      /* "noise" [C, F, H, W], "renoise.1" ...: instead of drawn noise */
     const char *text_file;       /* "text" [T, D]: instead of the text encoder */
     const char *latents_file;    /* "latents" [C, F, H, W]: decode these; no prompt, text or sampling */
     const char *save_text_file, *save_latents_file;
     const char *save_frames_file;    /* "frames" [frames, height, width, 3]: RGB 0..1 as decoded, before any conversion */
+    sora_chunk_fn *chunk;        /* NULL: none */
     /* New fields go here; a field is never moved, retyped or given a new meaning. */
 } sora_options;
 

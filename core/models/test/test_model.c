@@ -136,11 +136,11 @@ static float byte(uint64_t h, int i)
     return (float)(h >> 8 * i & 255) / 255;
 }
 
-void sr_test_frame(float *rgb, int w, int h, const char *prompt, uint64_t seed, int64_t n)
+void sr_test_frame(float *rgb, int w, int h, const char *prompt, uint64_t seed, float guidance, int64_t n)
 {
     const uint64_t k = hash(prompt, seed);
     const float top[3] = { byte(k, 0), byte(k, 1), byte(k, 2) }, bottom[3] = { byte(k, 3), byte(k, 4), byte(k, 5) };
-    const float stripes = 0.05f + 0.15f * byte(k, 6);
+    const float stripes = SR_MIN((0.05f + 0.15f * byte(k, 6)) * guidance, 1.0f);
     const int tilt = 1 + (int)(k >> 56 & 3);
     /* a disc on a path that takes 97 by 61 frames: every frame differs from the ones around it */
     const float radius = 0.12f * (float)h, cx = triangle((double)n / 97) * (float)w, cy = triangle((double)n / 61) * (float)h;

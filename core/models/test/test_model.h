@@ -28,8 +28,8 @@ sora_result sr_test_parse(struct sr_test_knobs *k, const char *model, sora_error
 /* Pass the time of some work; SORA_ERR_CANCELLED as soon as cancel is set. */
 sora_result sr_test_work(const struct sr_test_knobs *k, int ms, const struct sr_cancel *cancel, sora_error *err);
 
-/* rgb [3, h, w] 0..1: frame n of a pattern whose colours and shape come from the prompt and the seed, and whose place
-   comes from n alone, so that a change of prompt does not jump. */
-void sr_test_frame(float *rgb, int w, int h, const char *prompt, uint64_t seed, int64_t n);
+/* rgb [3, h, w] 0..1: frame n of a pattern whose colours and shape come from the prompt and the seed, whose stripes are as
+   strong as guidance, and whose place comes from n alone, so that a change of prompt does not jump. */
+void sr_test_frame(float *rgb, int w, int h, const char *prompt, uint64_t seed, float guidance, int64_t n);
 
 #endif
