@@ -18,9 +18,11 @@ static const struct own {
       "ffmpeg program" },
     { "format", 0, "FORMAT", CMD_GENERATE | CMD_DECODE,
       "Pixels of Y4M and ffmpeg output: yuv420p, yuv422p, yuv444p, yuv420p10, yuv422p10, yuv444p10" },
+    { "container", 0, "NAME", CMD_GENERATE | CMD_DECODE,
+      "Of -o -: y4m, or by the ffmpeg program matroska (keeps all colour tags) or nut (exact times)" },
     { "progress", 0, "HOW", CMD_GENERATE | CMD_DECODE, "bar, plain or json, on standard error; by default what suits it" },
-    { "quiet", 'q', NULL, CMD_GENERATE | CMD_DECODE | CMD_BENCH, "Errors only" },
-    { "verbose", 'v', NULL, CMD_GENERATE | CMD_DECODE | CMD_BENCH, "What the library does, line by line" },
+    { "quiet", 'q', NULL, CMD_GENERATE | CMD_DECODE | CMD_BENCH | CMD_SERVE, "Errors only" },
+    { "verbose", 'v', NULL, CMD_GENERATE | CMD_DECODE | CMD_BENCH | CMD_SERVE, "What the library does, line by line" },
     { "noise", 0, "FILE", CMD_GENERATE, "Start from this safetensors file's \"noise\" [C, F, H, W]" },
     { "text", 0, "FILE", CMD_GENERATE, "Use this file's \"text\" [T, D] in place of the text encoder" },
     { "latents", 0, "FILE", CMD_GENERATE | CMD_DECODE, "Decode this file's \"latents\" [C, F, H, W]" },
@@ -29,10 +31,14 @@ static const struct own {
     { "save-frames", 0, "FILE", CMD_GENERATE | CMD_DECODE, "Keep \"frames\" [frames, height, width, 3], RGB 0..1 as decoded" },
     { "stage", 0, "STAGE", CMD_BENCH, "Measure one of text, step, vae" },
     { "runs", 0, "N", CMD_BENCH, "Runs of each stage" },
+    { "listen", 0, "ADDRESS", CMD_SERVE, "Where to listen, in numbers; other machines reach all but 127.0.0.1 and ::1 [127.0.0.1]" },
+    { "port", 0, "N", CMD_SERVE, "TCP port; 0: a free one, which is printed [8080]" },
+    { "jobs", 0, "N", CMD_SERVE, "Videos in work at a time; 1 to 100 [2]" },
+    { "max-seconds", 0, "N", CMD_SERVE, "Longest video; 0: any, endless ones too [60]" },
+    { "max-size", 0, "WxH", CMD_SERVE, "Most pixels of a frame [1920x1080]" },
     { "json", 0, NULL, CMD_INFO | CMD_BENCH, "One JSON object, for programs" },
     { "help", 'h', NULL, ~0u, "This text" },
 };
-#define COUNT(x) (sizeof(x) / sizeof *(x))
 
 static const struct {
     const char *name;
@@ -94,6 +100,7 @@ static bool takes(unsigned command, const char *name)
     static const char *const bench[] = { "size", "frames", "steps", "threads", "precision", "seed", "model", "vae" };
 
     if (command & CMD_GENERATE) return true;
+    if (command & CMD_SERVE) return strcmp(name, "prompt") && strcmp(name, "prompt-file");
     if (command & CMD_DECODE)
         return strcmp(name, "prompt") && strcmp(name, "prompt-file") && strcmp(name, "negative-prompt");
     for (size_t i = 0; (command & (CMD_BENCH | CMD_INFO)) && i < COUNT(bench); i++)
@@ -109,6 +116,9 @@ void args_help(FILE *f, unsigned command)
         { CMD_INFO, "sora info [options] [MODEL]\n\nWhat a model is and needs; without MODEL, which models can be found." },
         { CMD_BENCH, "sora bench [options] [MODEL | SHAPE]\n\nMeasure. SHAPE: wan2.1-1.3b, wan2.2-5b, wan2.1-14b: random "
           "weights of that shape." },
+        { CMD_SERVE, "sora serve [options]\n\nVideo over HTTP: http://127.0.0.1:8080/v?prompt=a%20dog&size=512x288&duration=5\n"
+          "The options say what an address does not; it may choose prompt, negative-prompt, model (by name), size, rate,\n"
+          "duration, frames, seed, steps, guidance, shift, sampler and format." },
         { CMD_ESCAPE, "sora escape TEXT\n\nThe text as one FFmpeg filter option value: -i \"sora=prompt=$(sora escape \"it's a dog\")\"" },
     };
 
@@ -123,7 +133,7 @@ void args_help(FILE *f, unsigned command)
         snprintf(left, sizeof left, "%s--%s %s", letter, own[i].name, own[i].value ? own[i].value : "");
         row(f, left, own[i].help);
     }
-    if (command & (CMD_GENERATE | CMD_DECODE | CMD_INFO | CMD_BENCH))
+    if (command & (CMD_GENERATE | CMD_DECODE | CMD_INFO | CMD_BENCH | CMD_SERVE))
         fprintf(f, "\nWhat is not given is the model's own.\n");
 }
 
@@ -143,11 +153,59 @@ static char *read_stdin(void)
     return text;
 }
 
+bool args_format(const char *name, sora_format *format)
+{
+    for (size_t i = 0; i < COUNT(formats); i++)
+        if (!strcmp(name, formats[i].name)) {
+            *format = formats[i].format;
+            return true;
+        }
+    return false;
+}
+
+/* A whole number within [min, max], or the message that asks for one. */
+static int whole(const char *name, const char *value, long min, long max, int *n)
+{
+    char *end;
+    const long v = strtol(value, &end, 10);
+
+    if (*value && !*end && v >= min && v <= max) {
+        *n = (int)v;
+        return EXIT_OK;
+    }
+    complain("--%s: found \"%s\", wanted a whole number from %ld to %ld", name, value, min, max);
+    return EXIT_USAGE;
+}
+
+static int set_serve(struct args *a, const struct own *k, const char *value)
+{
+    sora_options o;
+    sora_error err = { 0 };
+    int n, r;
+
+    if (!strcmp(k->name, "port")) return whole(k->name, value, 0, 65535, &a->port);
+    if (!strcmp(k->name, "jobs")) return whole(k->name, value, 1, 100, &a->jobs);
+    if (!strcmp(k->name, "max-seconds")) {
+        r = whole(k->name, value, 0, 1000000, &n);
+        if (r == EXIT_OK) a->max_seconds = n;
+        return r;
+    }
+    if (!strcmp(k->name, "max-size")) {
+        sora_options_init(&o);
+        if (sora_options_set(&o, "size", value, &err) < 0) return complain("--max-%s", err.text), EXIT_USAGE;
+        a->max_width = o.width;
+        a->max_height = o.height;
+        return EXIT_OK;
+    }
+    a->listen = value;
+    return EXIT_OK;
+}
+
 static int set_own(struct args *a, const struct own *k, const char *value)
 {
     static const char *const hows[] = { "auto", "bar", "plain", "json", "none" };
-    char *end;
 
+    if (k->commands == CMD_SERVE) return set_serve(a, k, value);
     if (!strcmp(k->name, "output")) a->out = value;
     else if (!strcmp(k->name, "noise")) a->o.noise_file = value;
     else if (!strcmp(k->name, "text")) a->o.text_file = value;
@@ -166,12 +224,7 @@ static int set_own(struct args *a, const struct own *k, const char *value)
             return EXIT_USAGE;
         }
     } else if (!strcmp(k->name, "runs")) {
-        const long n = strtol(value, &end, 10);
-        if (*end || n < 1 || n > 1000) {
-            complain("--runs: found \"%s\", wanted a whole number from 1 to 1000", value);
-            return EXIT_USAGE;
-        }
-        a->runs = (int)n;
+        return whole(k->name, value, 1, 1000, &a->runs);
     } else if (!strcmp(k->name, "progress")) {
         for (size_t i = 0; i < COUNT(hows); i++)
             if (!strcmp(value, hows[i])) {
@@ -180,12 +233,13 @@ static int set_own(struct args *a, const struct own *k, const char *value)
             }
         complain("--progress: found \"%s\", wanted one of bar|plain|json|none", value);
         return EXIT_USAGE;
+    } else if (!strcmp(k->name, "container")) {
+        a->container = value;
+        if (!strcmp(value, "y4m") || !strcmp(value, "matroska") || !strcmp(value, "nut")) return EXIT_OK;
+        complain("--container: found \"%s\", wanted one of y4m|matroska|nut", value);
+        return EXIT_USAGE;
     } else if (!strcmp(k->name, "format")) {
-        for (size_t i = 0; i < COUNT(formats); i++)
-            if (!strcmp(value, formats[i].name)) {
-                a->o.format = formats[i].format;
-                return EXIT_OK;
-            }
+        if (args_format(value, &a->o.format)) return EXIT_OK;
         complain("--format: found \"%s\", wanted yuv420p, yuv422p, yuv444p or one of these with 10 behind it", value);
         return EXIT_USAGE;
     }
@@ -255,6 +309,13 @@ int args_parse(struct args *a, unsigned command, int argc, char **argv)
     int r = EXIT_OK;
 
     sora_options_init(&a->o);
+    a->container = "y4m";
+    a->listen = "127.0.0.1";
+    a->port = 8080;
+    a->jobs = 2;
+    a->max_seconds = 60;
+    a->max_width = 1920;
+    a->max_height = 1080;
     if (!(a->rest = calloc((size_t)argc + 1, sizeof *a->rest))) return complain("out of memory"), EXIT_FAILED;
     for (int i = 0; i < argc && r == EXIT_OK; i++) {
         if (options && !strcmp(argv[i], "--")) options = false;

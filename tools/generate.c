@@ -113,7 +113,7 @@ static sora_result pump(sora_session *s, struct output *out, int *write_error, s
 /* What the user is told, and the exit status. */
 static int outcome(struct args *a, struct output *out, sora_result r, int write_error, int caught, const sora_error *err)
 {
-    if (write_error == EPIPE && !out->ffmpeg) {          /* the reader has what it wanted: end as every filter does */
+    if (write_error == EPIPE && (!out->ffmpeg || out->container)) {          /* the reader has what it wanted: end as every filter does */
         signal(SIGPIPE, SIG_DFL);
         raise(SIGPIPE);
     }
@@ -178,7 +178,7 @@ int cmd_generate(struct args *a)
     }
     signal(SIGPIPE, SIG_IGN);                           /* write() says it with EPIPE */
     if (!(p = progress_new(a->progress, a->quiet, a->verbose))) return complain("out of memory"), EXIT_FAILED;
-    if ((r = output_open(&out, a->out, a->o.format)) != EXIT_OK) goto done;
+    if ((r = output_open(&out, a->out, a->container, a->o.format)) != EXIT_OK) goto done;
     a->o.format = out.format;
     a->o.log = progress_log;
     a->o.progress = progress_show;

@@ -2,6 +2,7 @@
 /* What kind of output a name means. */
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -32,7 +33,7 @@ static bool means_folder(const char *name)
     return !*last || !strchr(last, '.');
 }
 
-int output_open(struct output *out, const char *name, sora_format format)
+int output_open(struct output *out, const char *name, const char *container, sora_format format)
 {
     struct stat st;
 
@@ -40,6 +41,16 @@ int output_open(struct output *out, const char *name, sora_format format)
     if (!name) return EXIT_OK;                          /* the files of --save-... are what is wanted */
     if (!*name) {
         complain("-o: the name is empty");
+        return EXIT_USAGE;
+    }
+    if (!strcmp(name, "-") && isatty(1)) {
+        complain("-o -: standard output is a terminal; pipe it into a program, or give a file name");
+        return EXIT_USAGE;
+    }
+    if (strcmp(container, "y4m")) {
+        out->container = container;
+        if (!strcmp(name, "-")) return pipe_open(out);
+        complain("--container %s: found -o %s, wanted -o -; files get their container by their name", container, name);
         return EXIT_USAGE;
     }
     if (!strcmp(name, "-") || ends_with(name, ".y4m")) return y4m_open(out);

@@ -31,13 +31,20 @@ static bool in_path(const char *program)
 }
 
 /* In the child: only functions that are safe between fork and exec. */
-static void become_ffmpeg(const char *name, int in)
+static void become_ffmpeg(const char *name, const char *container, int in)
 {
-    const char *const argv[] = { "ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-f", "yuv4mpegpipe",
+    const char *const by_name[] = { "-y", name, NULL };
+    const char *const raw[] = { "-c:v", "rawvideo", "-f", container, "pipe:1", NULL };
+    const char *argv[32] = { "ffmpeg", "-hide_banner", "-loglevel", container ? "fatal" : "error", "-nostdin", "-f", "yuv4mpegpipe",
                                  /* Y4M does not carry these */
                                  "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
-                                 "-i", "pipe:0", "-y", name, NULL };
+                                 "-i", "pipe:0" };
+    const char *const *rest = container ? raw : by_name;
+    size_t n = 0;
     sigset_t none;
+
+    while (argv[n]) n++;
+    while ((argv[n++] = *rest++)) {}
 
     sigemptyset(&none);
     signal(SIGPIPE, SIG_DFL);
@@ -62,7 +69,7 @@ static int start(struct output *out)
         goto done;
     }
     out->child = fork();
-    if (out->child == 0) become_ffmpeg(name, fds[0]);
+    if (out->child == 0) become_ffmpeg(name, out->container, fds[0]);
     if (out->child < 0) {
         e = errno;
         out->child = 0;
@@ -93,6 +100,7 @@ static int pipe_close(struct output *out, bool failed)
     while (waitpid(out->child, &status, 0) < 0 && errno == EINTR) {}
     out->child = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
+    if (failed && out->container) return EXIT_OK;       /* the reader of our standard output has left */
     if (WIFSIGNALED(status)) complain("%s: ffmpeg was ended by signal %d", out->name, WTERMSIG(status));
     else complain("%s: ffmpeg could not write it (status %d)", out->name, WEXITSTATUS(status));
     return EXIT_FAILED;
@@ -126,5 +134,5 @@ int pipe_open(struct output *out)
                  ".y4m file or a folder for PNG files", out->name);
         return EXIT_FAILED;
     }
-    return check_writable(out->name);
+    return out->container ? EXIT_OK : check_writable(out->name);
 }

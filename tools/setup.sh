@@ -5,7 +5,7 @@ cache=$PWD/.cache
 prefix=$cache/prefix
 
 build_packages="build-essential autoconf automake libtool pkg-config python3
-    libdnnl-dev libjansson-dev libpng-dev libzimg-dev libsentencepiece-dev libutf8proc-dev
+    libdnnl-dev libjansson-dev libpng-dev libzimg-dev libsentencepiece-dev libutf8proc-dev libmicrohttpd-dev frei0r-plugins-dev
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 media_packages="ffmpeg nasm xz-utils libfreetype-dev libfontconfig-dev libfribidi-dev gstreamer1.0-tools
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"

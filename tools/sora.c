@@ -17,10 +17,11 @@ static const struct command {
     { "decode", CMD_DECODE, cmd_generate, "turn latents into a video" },
     { "info", CMD_INFO, cmd_info, "what a model is and needs, or which models there are" },
     { "bench", CMD_BENCH, cmd_bench, "measure the speed of a model or of a shape" },
+#if HAVE_MICROHTTPD
+    { "serve", CMD_SERVE, cmd_serve, "video over HTTP, on this machine" },
+#endif
     { "escape", CMD_ESCAPE, cmd_escape, "a text as one FFmpeg filter option value" },
 };
-#define COUNT(x) (sizeof(x) / sizeof *(x))
-
 void complain(const char *fmt, ...)
 {
     char line[1400];

@@ -33,19 +33,23 @@ static const char *chroma(sora_format f)
     }
 }
 
+size_t y4m_header_text(char line[Y4M_HEADER_MAX], const sora_info *info)
+{
+    return (size_t)snprintf(line, Y4M_HEADER_MAX, "YUV4MPEG2 W%d H%d F%d:%d Ip A1:1 C%s XCOLORRANGE=LIMITED\n", info->width,
+                            info->height, info->rate_num, info->rate_den, chroma(info->format));
+}
+
 int y4m_header(int fd, const sora_info *info)
 {
-    char line[160];
-    const int n = snprintf(line, sizeof line, "YUV4MPEG2 W%d H%d F%d:%d Ip A1:1 C%s XCOLORRANGE=LIMITED\n", info->width,
-                           info->height, info->rate_num, info->rate_den, chroma(info->format));
+    char line[Y4M_HEADER_MAX];
 
-    return write_all(fd, line, (size_t)n);
+    return write_all(fd, line, y4m_header_text(line, info));
 }
 
 /* The session's planes are packed, see generate.c: a plane is one piece. */
 int y4m_frame(int fd, const sora_info *info, const sora_frame *frame)
 {
-    int e = write_all(fd, "FRAME\n", 6);
+    int e = write_all(fd, "FRAME\n", Y4M_FRAME_SIZE);
 
     for (int p = 0; e == 0 && p < sora_format_planes(info->format); p++)
         e = write_all(fd, frame->data[p], sora_format_row_bytes(info->format, p, info->width) *
@@ -81,10 +85,6 @@ int y4m_open(struct output *out)
     out->write = y4m_write;
     out->close = y4m_close;
     if (!strcmp(out->name, "-")) {
-        if (isatty(1)) {
-            complain("-o -: standard output is a terminal; pipe it into a program, or give a file name");
-            return EXIT_USAGE;
-        }
         out->fd = 1;
         return EXIT_OK;
     }
