@@ -41,6 +41,7 @@
 #define SORA_HAS_FFFILTER    (LIBAVFILTER_VERSION_MAJOR >= 11)
 #define SORA_HAS_FILTER_LINK (LIBAVFILTER_VERSION_INT >= AV_VERSION_INT(10, 4, 100))
 #define SORA_HAS_QUERY2      SORA_HAS_FILTER_LINK
+#define SORA_HAS_COLOR_QUERY (LIBAVFILTER_VERSION_MAJOR >= 10)
 #define SORA_HAS_DURATION    (LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100))
 #define SORA_HAS_KEY_FLAG    (LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100))
 
@@ -53,7 +54,8 @@ typedef struct SoraContext {
 
     /* options */
     char      *prompt, *prompt_file, *negative_prompt, *model, *rate_str;
-    char      *sampler, *precision, *vae;
+    char      *vae;
+    int        sampler, precision;  ///< indices of samplers[] and precisions[]
     int        w, h;
     int64_t    duration;
     int64_t    nb_frames;
@@ -68,12 +70,16 @@ typedef struct SoraContext {
     sora_info     info;
     sora_error    err;
     int64_t       next_pts;
-    int64_t       last_line;        ///< when the last chunk was logged, microseconds
+    int64_t       chunks;           ///< begun so far
+    int64_t       start_time;       ///< when the work began, microseconds
 } SoraContext;
 
 #define OFFSET(x) offsetof(SoraContext, x)
 #define FLAGS AV_OPT_FLAG_VIDEO_PARAM | AV_OPT_FLAG_FILTERING_PARAM
 #define FLAGSR FLAGS | AV_OPT_FLAG_RUNTIME_PARAM
+
+static const char *const samplers[]   = { NULL, "euler", "unipc", "renoise" };  /* NULL: the library's choice */
+static const char *const precisions[] = { NULL, "f32", "bf16", "int8" };
 
 static const AVOption sora_options_list[] = {
     { "prompt",          "set what to show",                                     OFFSET(prompt),          AV_OPT_TYPE_STRING,     { .str = NULL }, 0, 0, FLAGSR },
@@ -94,8 +100,16 @@ static const AVOption sora_options_list[] = {
     { "steps",           "set number of denoising steps, -1 is the model's own", OFFSET(steps),           AV_OPT_TYPE_INT,        { .i64 = -1 }, -1, 1000, FLAGS },
     { "guidance",        "set guidance scale, 0 is the model's own",             OFFSET(guidance),        AV_OPT_TYPE_FLOAT,      { .dbl = 0 }, 0, 100, FLAGS },
     { "shift",           "set timestep shift, 0 is the model's own",             OFFSET(shift),           AV_OPT_TYPE_FLOAT,      { .dbl = 0 }, 0, 100, FLAGS },
-    { "sampler",         "set sampler: euler, unipc or renoise",                 OFFSET(sampler),         AV_OPT_TYPE_STRING,     { .str = NULL }, 0, 0, FLAGS },
-    { "precision",       "set precision: auto, f32, bf16 or int8",               OFFSET(precision),       AV_OPT_TYPE_STRING,     { .str = NULL }, 0, 0, FLAGS },
+    { "sampler",         "set sampler",                                          OFFSET(sampler),         AV_OPT_TYPE_INT,        { .i64 = 0 }, 0, 3, FLAGS, .unit = "sampler" },
+        { "auto",        "the model's own",                                      0,                       AV_OPT_TYPE_CONST,      { .i64 = 0 }, 0, 0, FLAGS, .unit = "sampler" },
+        { "euler",       "Euler's method",                                       0,                       AV_OPT_TYPE_CONST,      { .i64 = 1 }, 0, 0, FLAGS, .unit = "sampler" },
+        { "unipc",       "UniPC, a predictor and corrector of second order",     0,                       AV_OPT_TYPE_CONST,      { .i64 = 2 }, 0, 0, FLAGS, .unit = "sampler" },
+        { "renoise",     "fresh noise after each step, for few-step models",     0,                       AV_OPT_TYPE_CONST,      { .i64 = 3 }, 0, 0, FLAGS, .unit = "sampler" },
+    { "precision",       "set numbers of the matrix products",                   OFFSET(precision),       AV_OPT_TYPE_INT,        { .i64 = 0 }, 0, 3, FLAGS, .unit = "precision" },
+        { "auto",        "bf16 where the CPU computes with it, else f32",        0,                       AV_OPT_TYPE_CONST,      { .i64 = 0 }, 0, 0, FLAGS, .unit = "precision" },
+        { "f32",         "32-bit floating point",                                0,                       AV_OPT_TYPE_CONST,      { .i64 = 1 }, 0, 0, FLAGS, .unit = "precision" },
+        { "bf16",        "16-bit floating point with the exponent of f32",       0,                       AV_OPT_TYPE_CONST,      { .i64 = 2 }, 0, 0, FLAGS, .unit = "precision" },
+        { "int8",        "8-bit integers",                                       0,                       AV_OPT_TYPE_CONST,      { .i64 = 3 }, 0, 0, FLAGS, .unit = "precision" },
     { "vae",             "set decoder: a file, full or tiny",                    OFFSET(vae),             AV_OPT_TYPE_STRING,     { .str = NULL }, 0, 0, FLAGS },
     { NULL }
 };
@@ -105,6 +119,7 @@ static const AVClass sora_class = {
     .item_name  = av_default_item_name,
     .option     = sora_options_list,
     .version    = LIBAVUTIL_VERSION_INT,
+    .category   = AV_CLASS_CATEGORY_FILTER,
 };
 
 static const struct {
@@ -160,25 +175,10 @@ static void sora_log(void *user, sora_log_level level, const char *line)
     av_log(user, levels[level], "%s\n", line);
 }
 
-static void sora_progress_line(void *user, const sora_progress *p)
+static void sora_step(void *user, const sora_progress *p)
 {
-    AVFilterContext *ctx = user;
-    SoraContext *s = ctx->priv;
-    const int64_t now = av_gettime_relative();
-
-    if (p->stage == SORA_STAGE_STEP) {
-        av_log(ctx, AV_LOG_VERBOSE, "chunk %"PRId64" step %d/%d\n", p->chunk, p->step, p->steps);
-    } else if (p->stage == SORA_STAGE_DECODE) {
-        /* A line for each chunk, but a real-time stream has several a second. */
-        const int level = now - s->last_line >= 1000000 ? AV_LOG_INFO : AV_LOG_DEBUG;
-        if (level == AV_LOG_INFO)
-            s->last_line = now;
-        if (p->frames_total)
-            av_log(ctx, level, "chunk %"PRId64", %"PRId64" of %"PRId64" frames, %.1f s\n",
-                   p->chunk, p->frames, p->frames_total, p->elapsed_s);
-        else
-            av_log(ctx, level, "chunk %"PRId64", %"PRId64" frames, %.1f s\n", p->chunk, p->frames, p->elapsed_s);
-    }
+    if (p->stage == SORA_STAGE_STEP)
+        av_log(user, AV_LOG_VERBOSE, "chunk %"PRId64" step %d/%d\n", p->chunk, p->step, p->steps);
 }
 
 static int open_session(AVFilterContext *ctx, sora_format format)
@@ -203,14 +203,14 @@ static int open_session(AVFilterContext *ctx, sora_format format)
     o.steps           = FFMAX(s->steps, 0);
     o.guidance        = s->guidance;
     o.shift           = s->shift;
-    o.sampler         = s->sampler;
-    o.precision       = s->precision;
+    o.sampler         = samplers[s->sampler];
+    o.precision       = precisions[s->precision];
     o.vae             = s->vae;
     o.format          = format;
     /* FFmpeg's own default is one more than there are cores: leave the choice to the library then. */
     o.threads         = threads > av_cpu_count() ? 0 : threads;
     o.log             = sora_log;
-    o.progress        = sora_progress_line;
+    o.progress        = sora_step;
     o.user            = ctx;
 
     if ((r = sora_session_open(&s->session, &o, &s->err)) < 0)
@@ -231,8 +231,7 @@ static av_cold int init(AVFilterContext *ctx)
         return AVERROR(EINVAL);
     }
     if (s->rate_str && av_parse_video_rate(&s->rate, s->rate_str) < 0) {
-        av_log(ctx, AV_LOG_ERROR, "rate is '%s', wanted a number of frames per second such as 24, 30000/1001 or ntsc.\n",
-               s->rate_str);
+        av_log(ctx, AV_LOG_ERROR, "rate is '%s', wanted frames per second such as 24, 30000/1001 or ntsc.\n", s->rate_str);
         return AVERROR(EINVAL);
     }
     if (s->duration >= 0 && s->nb_frames >= 0) {
@@ -265,14 +264,28 @@ static int query_formats(AVFilterContext *ctx)
 #endif
 {
     int pix_fmts[FF_ARRAY_ELEMS(formats) + 1];
+    int ret;
 
     for (int i = 0; i < FF_ARRAY_ELEMS(formats); i++)
         pix_fmts[i] = formats[i].av;
     pix_fmts[FF_ARRAY_ELEMS(formats)] = AV_PIX_FMT_NONE;
+
+    /* Of the YUV formats; RGB has no choice. */
 #if SORA_HAS_QUERY2
+    if ((ret = ff_set_common_color_spaces2(ctx, cfg_in, cfg_out, ff_make_formats_list_singleton(AVCOL_SPC_BT709))) < 0)
+        return ret;
+    if ((ret = ff_set_common_color_ranges2(ctx, cfg_in, cfg_out, ff_make_formats_list_singleton(AVCOL_RANGE_MPEG))) < 0)
+        return ret;
     return ff_set_common_formats_from_list2(ctx, cfg_in, cfg_out, pix_fmts);
 #else
-    return ff_set_common_formats_from_list(ctx, pix_fmts);
+#if SORA_HAS_COLOR_QUERY
+    if ((ret = ff_set_common_color_spaces(ctx, ff_make_formats_list_singleton(AVCOL_SPC_BT709))) < 0)
+        return ret;
+    if ((ret = ff_set_common_color_ranges(ctx, ff_make_formats_list_singleton(AVCOL_RANGE_MPEG))) < 0)
+        return ret;
+#endif
+    ret = ff_set_common_formats_from_list(ctx, pix_fmts);
+    return ret;
 #endif
 }
 
@@ -281,7 +294,6 @@ static int config_props(AVFilterLink *outlink)
     AVFilterContext *ctx = outlink->src;
     SoraContext *s = ctx->priv;
     sora_format format = SORA_FORMAT_YUV420P;
-    AVRational rate;
     char length[32];
     sora_result r;
     int ret;
@@ -296,16 +308,10 @@ static int config_props(AVFilterLink *outlink)
             format = formats[i].sora;
 
     sora_session_close(&s->session);                    /* config may run again */
-    if (s->duration >= 0) {
-        /* As the test sources count: every frame that begins before the end. */
-        if (!s->rate.num) {
-            if ((ret = open_session(ctx, format)) < 0)  /* for the model's rate */
-                return ret;
-            sora_session_close(&s->session);
-        }
-        rate = (AVRational){ s->info.rate_num, s->info.rate_den };
-        s->nb_frames = av_rescale_q_rnd(s->duration, AV_TIME_BASE_Q, av_inv_q(rate), AV_ROUND_UP);
-    }
+    l->frame_rate      = (AVRational){ s->info.rate_num, s->info.rate_den };    /* from init(): the model's where unset */
+    outlink->time_base = av_inv_q(l->frame_rate);
+    if (s->duration >= 0)   /* as the test sources count: every frame that begins before the end */
+        s->nb_frames = av_rescale_q_rnd(s->duration, AV_TIME_BASE_Q, outlink->time_base, AV_ROUND_UP);
     if (s->duration < 0 || s->nb_frames > 0) {
         if ((ret = open_session(ctx, format)) < 0)
             return ret;
@@ -313,6 +319,7 @@ static int config_props(AVFilterLink *outlink)
         av_log(ctx, AV_LOG_INFO, "%s, %dx%d, %d/%d fps, %s, %d steps, seed %"PRId64", %s, %d threads\n",
                s->info.model, s->info.width, s->info.height, s->info.rate_num, s->info.rate_den, length,
                s->info.steps, s->info.seed, s->info.precision, s->info.threads);
+        s->start_time = av_gettime_relative();
         if ((r = sora_session_load(s->session, &s->err)) < 0)
             return fail(ctx, r);
     }
@@ -320,15 +327,15 @@ static int config_props(AVFilterLink *outlink)
     outlink->w                   = s->info.width;
     outlink->h                   = s->info.height;
     outlink->sample_aspect_ratio = s->sar;
-    l->frame_rate                = (AVRational){ s->info.rate_num, s->info.rate_den };
-    outlink->time_base           = av_inv_q(l->frame_rate);
     s->next_pts                  = 0;
+    s->chunks                    = 0;
     return 0;
 }
 
-static void tag(SoraContext *s, AVFrame *frame)
+static int tag(SoraContext *s, AVFrame *frame, const char *prompt)
 {
-    char number[32];
+    char seed[32];
+    int ret;
 
 #if SORA_HAS_DURATION
     frame->duration              = 1;
@@ -347,8 +354,22 @@ static void tag(SoraContext *s, AVFrame *frame)
     frame->colorspace            = is_rgb(s->info.format) ? AVCOL_SPC_RGB : AVCOL_SPC_BT709;
     frame->color_range           = is_rgb(s->info.format) ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
     frame->chroma_location       = is_rgb(s->info.format) ? AVCHROMA_LOC_UNSPECIFIED : AVCHROMA_LOC_LEFT;
-    snprintf(number, sizeof(number), "%"PRId64, s->info.seed);
-    av_dict_set(&frame->metadata, "lavfi.sora.seed", number, 0);
+    snprintf(seed, sizeof(seed), "%"PRId64, s->info.seed);
+    if ((ret = av_dict_set(&frame->metadata, "lavfi.sora.prompt", prompt, 0)) < 0)
+        return ret;
+    return av_dict_set(&frame->metadata, "lavfi.sora.seed", seed, 0);
+}
+
+/* For hours the only sign of life: the program has nothing to count while a source works. */
+static void log_chunk(AVFilterContext *ctx, int64_t pts)
+{
+    SoraContext *s = ctx->priv;
+    char length[32] = "";
+
+    if (s->info.frames)
+        snprintf(length, sizeof(length), " of %"PRId64, s->info.frames);
+    av_log(ctx, AV_LOG_INFO, "chunk %"PRId64", from frame %"PRId64"%s, after %.1f s\n", s->chunks++, pts, length,
+           (av_gettime_relative() - s->start_time) / 1e6);
 }
 
 static int activate(AVFilterContext *ctx)
@@ -358,6 +379,7 @@ static int activate(AVFilterContext *ctx)
     sora_frame out;
     sora_result r;
     AVFrame *frame;
+    int ret;
 
     if (ff_outlink_get_status(outlink)) {
         if (s->session)
@@ -378,7 +400,7 @@ static int activate(AVFilterContext *ctx)
         out.data[i]   = frame->data[i];
         out.stride[i] = frame->linesize[i];
     }
-    /* Blocks for a chunk: returning EAGAIN from a source loses frames or aborts the program, depending on the version. */
+    /* Blocks for a chunk: EAGAIN from a source loses frames or aborts the program, depending on the version. */
     if ((r = sora_session_next(s->session, &out, &s->err)) != SORA_OK) {
         av_frame_free(&frame);
         if (r == SORA_EOS) {
@@ -389,9 +411,12 @@ static int activate(AVFilterContext *ctx)
     }
     frame->pts  = out.pts;
     s->next_pts = out.pts + 1;
-    tag(s, frame);
-    if (out.prompt_text)
-        av_dict_set(&frame->metadata, "lavfi.sora.prompt", out.prompt_text, 0);
+    if (out.chunk_first)
+        log_chunk(ctx, out.pts);
+    if ((ret = tag(s, frame, out.prompt_text)) < 0) {
+        av_frame_free(&frame);
+        return ret;
+    }
     return ff_filter_frame(outlink, frame);
 }
 
