@@ -26,6 +26,7 @@ TESTS = {                               # scripts that write references -> the t
     ("text.py", "t5"): ["test_t5"],
     ("wan.py", ""): ["test_wan"],
     ("vae.py", ""): ["test_vae"],
+    ("stream.py", ""): ["test_stream"],
 }
 PIPELINES = [                           # of pipeline.py
     ["--scheduler", "unipc", "--guidance", "4", "--steps", "6"],
