@@ -35,7 +35,8 @@ same() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
 
 # A file, as in the README: length, size, colours
 run mp4 $CLIP ! videoconvert ! $ENC ! mp4mux ! filesink location="$dir/a.mp4"
-same mp4 "$(probe "$dir/a.mp4" width,height,color_space,chroma_location,nb_read_frames)" "320,180,bt709,left,50"
+same mp4 "$(probe "$dir/a.mp4" width,height,pix_fmt,color_space,chroma_location,nb_read_frames)" \
+    "320,180,yuv420p,bt709,left,50"
 same "mp4 length" "$(ffprobe -v error -show_entries format=duration -of csv=p=0 "$dir/a.mp4")" "2.000000"
 
 # The caps choose size, format and rate; two seconds stay two seconds
