@@ -11,6 +11,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from transformers import AutoTokenizer, UMT5EncoderModel
 
+import decoder
 import paths
 from codec import CHANNELS, Codec
 from sample import Exported
@@ -62,10 +63,15 @@ def cache_difference(e):
     return largest(whole, torch.cat(parts, 1))
 
 
+@torch.no_grad()
 def decoder_difference(e):
-    """f16 weights against the closed form in f32; in units of 0..1."""
-    z = torch.randn(2, CHANNELS, 18, 32)
-    return largest((Codec().decode(z) * 0.5 + 0.5).clamp(0, 1), e.decoder(z))
+    """f16 weights against the closed form and the trained network in f32; in units of 0..1."""
+    z, refiner = torch.randn(2, CHANNELS, 18, 32), decoder.load()
+    picture = Codec().decode(z)
+    if refiner:
+        more = refiner(torch.cat([z[[0, 0]], z], 1))
+        picture += more.unflatten(1, (4, 3)).flatten(0, 1).permute(0, 2, 3, 1)
+    return largest((picture * 0.5 + 0.5).clamp(0, 1), e.decoder(z))
 
 
 def tokenizer_difference(e, folder):

@@ -14,6 +14,7 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import save_file
 from transformers import UMT5Config, UMT5EncoderModel
 
+import decoder
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
 from pocket import POSITION, WAVES
@@ -73,19 +74,22 @@ def write_tokenizer(folder):
 
 
 def write_decoder(folder):
-    """Channels of the convolution in the order (frame, RGB, y, x), as a pixel shuffle reads them."""
+    """Channels of the convolution in the order (frame, RGB, y, x), as a pixel shuffle reads them; the network if any."""
     weight, bias = Codec().convolution()
     def reorder(v):
         return v.unflatten(0, (4, 16, 16, 3)).permute(0, 3, 1, 2, *range(4, v.dim() + 3)).flatten(0, 3)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {"conv_in.weight": reorder(weight), "conv_in.bias": reorder(bias)}
+    tensors, network = {"conv_in.weight": reorder(weight), "conv_in.bias": reorder(bias)}, {"refine_blocks": 0}
+    if refiner := decoder.load():
+        tensors |= {f"refine.{k}": v for k, v in refiner.state_dict().items()}
+        network = {"refine_blocks": list(refiner.blocks), "refine_widths": list(refiner.widths)}
     save_file({k: v.half().contiguous() for k, v in tensors.items()},
               folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {
         "_class_name": "SoraBlockDecoder", "latent_channels": CHANNELS, "latent_rows": ROWS, "latent_columns": COLUMNS,
         "kernel_size": 3, "padding_mode": "replicate", "frames_per_latent": 4, "first_frames_dropped": 3,
         "pixel_shuffle": 16, "channel_order": ["frame", "rgb", "y", "x"], "output_range": [-1, 1],
-        "scaling_factor": 1.0, "refine_blocks": 0})
+        "scaling_factor": 1.0} | network)
 
 
 def write_description(folder, weights):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import paths
 from codec import CHANNELS, COLUMNS, ROWS
+from decoder import Refiner
 from pocket import Pocket
 from tokenizer import Tokenizer
 from transformer import rope_tables
@@ -32,23 +33,30 @@ class Exported:
             getattr(self.model, part).load_state_dict({k: v.float() for k, v in weights.items()})
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
-        self.decoder = Decoder(folder / "vae" / "diffusion_pytorch_model.safetensors")
+        self.decoder = Decoder(folder / "vae")
         self.model.eval()
 
 
 class Decoder:
-    """Latents to pictures, frame by frame; no state."""
+    """Latents of a clip from its beginning to pictures. The state is the latent before; the first one is its own."""
 
-    def __init__(self, file):
-        weights = load_file(file)
-        self.weight, self.bias = weights["conv_in.weight"].float(), weights["conv_in.bias"].float()
+    def __init__(self, folder):
+        about = json.loads((folder / "config.json").read_text())
+        weights = {k: v.float() for k, v in load_file(folder / "diffusion_pytorch_model.safetensors").items()}
+        self.weight, self.bias, self.refiner = weights.pop("conv_in.weight"), weights.pop("conv_in.bias"), None
+        if about["refine_blocks"]:
+            self.refiner = Refiner(about["latent_channels"], about["refine_widths"], about["refine_blocks"])
+            self.refiner.load_state_dict({k.removeprefix("refine."): v for k, v in weights.items()})
 
+    @torch.no_grad()
     def __call__(self, latents):
         """[F, C, 18, 32] -> [4F, 288, 512, 3] RGB in 0..1; a caller drops the first three frames of a clip."""
         z = torch.nn.functional.pad(latents, (1, 1, 1, 1), mode="replicate")
-        y = torch.nn.functional.conv2d(z, self.weight, self.bias).unflatten(1, (4, 768)).flatten(0, 1)
-        y = torch.nn.functional.pixel_shuffle(y, 16)            # [4F, 3, 288, 512] in -1..1
-        return (y.permute(0, 2, 3, 1) * 0.5 + 0.5).clamp(0, 1)
+        y = torch.nn.functional.conv2d(z, self.weight, self.bias)
+        y = torch.nn.functional.pixel_shuffle(y, 16)            # [F, 4 * 3, 288, 512] in -1..1
+        if self.refiner:
+            y += self.refiner(torch.cat([torch.cat([latents[:1], latents[:-1]]), latents], 1))
+        return (y.unflatten(1, (4, 3)).flatten(0, 1).permute(0, 2, 3, 1) * 0.5 + 0.5).clamp(0, 1)
 
 
 def times(steps, shift):
