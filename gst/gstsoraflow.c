@@ -299,11 +299,12 @@ static void set_holding(GstSoraSrc *self, GstSoraJob *job, gboolean holding)
 static void tell_prompt(GstSoraSrc *self, const GstSoraFrame *frame)
 {
     GstSoraFlow *f = &self->flow;
-    const gboolean first = f->prompt < 0;
+    const gboolean first = !f->told;
     GstStructure *s;
 
     if (frame->prompt == f->prompt) return;
     f->prompt = frame->prompt;
+    f->told = TRUE;
     s = gst_structure_new("sora-prompt", "prompt", G_TYPE_STRING, frame->text ? frame->text : "",
                           "frame", G_TYPE_INT64, frame->index, NULL);
     /* Not gst_element_send_event(): that takes the state lock, which a state change may hold while it waits for us. */
@@ -363,7 +364,38 @@ static gint64 content_of(GstSoraSrc *self, gboolean live)
     const GstSoraFlow *f = &self->flow;
     const GstClockTime t = live ? f->shown_origin + time_of(f->shown, f->out.fps_n, f->out.fps_d) : pts_of(f, f->n);
 
-    return frame_at(t, self->info.rate_num, self->info.rate_den);
+    return frame_at(t, self->info.rate_num, self->info.rate_den) - (live ? 0 : f->first);
+}
+
+/* The job has no more.  What goes on: the job of a new prompt, or the clip again.  *job: the one to take frames from. */
+static gboolean go_on(GstSoraSrc *self, gboolean live, GstSoraJob **job)
+{
+    GstSoraFlow *f = &self->flow;
+    gboolean again, keep, next;
+    GstSoraStats stats;
+
+    gst_sora_job_get_stats(*job, &stats);
+    GST_OBJECT_LOCK(self);
+    again = self->repeat && !self->stopped && stats.result == SORA_EOS && stats.generated > 0;
+    keep = self->keep;
+    GST_OBJECT_UNLOCK(self);
+    next = gst_sora_src_take_next(self, again && keep);
+    if (again && !keep)
+        GST_ELEMENT_WARNING(self, RESOURCE, NO_SPACE_LEFT, ("The clip takes more than cache-size and is not repeated."),
+                            (NULL));
+    if (!next && !(again && keep)) return FALSE;
+    if (next) {
+        gst_sora_job_unref(*job);
+        *job = gst_sora_src_ref_job(self);
+    }
+    f->prompt = next ? -1 : f->prompt;
+    f->fill.index = -1;
+    f->shown_origin = 0;
+    f->shown = 0;
+    /* A clip that was shown to its end is followed without a gap; one that was broken off, from where it is. */
+    if (!live && stats.result == SORA_EOS) f->first += stats.generated;
+    else if (!live) f->first = frame_at(pts_of(f, f->n), self->info.rate_num, self->info.rate_den);
+    return *job != NULL;
 }
 
 /* Now that the rate is known: reverse, the frame that ends at the position. */
@@ -409,7 +441,8 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
         return GST_FLOW_EOS;
     }
     rests = live && gst_sora_underrun_rests(self, job);
-    w = wait_content(self, job, live, &frame);
+    do w = wait_content(self, job, live, &frame);
+    while (w == GST_SORA_WAIT_EOS && go_on(self, live, &job));
     if (w == GST_SORA_WAIT_FRAME && live && (rests || gst_sora_underrun_returns(self))) r = push_filler(self, job, TRUE, out);
     else if (w == GST_SORA_WAIT_FRAME) r = push_content(self, job, &frame, out);
     else if (w == GST_SORA_WAIT_TIMEOUT) r = push_filler(self, job, rests, out);
@@ -417,7 +450,7 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
     else if (w == GST_SORA_WAIT_EOS) r = GST_FLOW_EOS;
     else r = GST_FLOW_ERROR;                                /* the job has posted what is wrong */
     gst_sora_frame_clear(&frame);
-    gst_sora_job_unref(job);
+    g_clear_pointer(&job, gst_sora_job_unref);
     return r;
 }
 
@@ -426,12 +459,17 @@ static gboolean do_seek(GstBaseSrc *base, GstSegment *segment)
     GstSoraSrc *self = GST_SORA_SRC(base);
     GstSoraFlow *f = &self->flow;
     const GstClockTime duration = gst_sora_src_clip_duration(&self->info);
+    const gboolean live = gst_base_src_is_live(base);
     GstSoraStats stats = { 0 };
     GstSoraJob *job;
+    gboolean keep;
 
+    GST_OBJECT_LOCK(self);
+    keep = self->keep && !self->chained && !self->repeat && !live;
+    GST_OBJECT_UNLOCK(self);
     segment->time = segment->start;
-    if (!self->keep && (segment->position != 0 || segment->rate < 0)) return FALSE;
-    if (!self->keep && f->pushed) return FALSE;
+    if (!keep && (segment->position != 0 || segment->rate < 0)) return FALSE;
+    if (!keep && f->pushed) return FALSE;
     f->reverse = segment->rate < 0;
     f->position = segment->position;
     if (f->reverse && GST_CLOCK_TIME_IS_VALID(duration) &&
@@ -444,7 +482,7 @@ static gboolean do_seek(GstBaseSrc *base, GstSegment *segment)
         gst_sora_job_get_stats(job, &stats);
         gst_sora_job_unref(job);
     }
-    if (stats.cancelled && self->keep) {
+    if (stats.cancelled && keep) {
         if (!gst_sora_src_renew_job(self)) return FALSE;
         return GST_VIDEO_INFO_FORMAT(&f->out) == GST_VIDEO_FORMAT_UNKNOWN || go(self);
     }
@@ -461,8 +499,8 @@ void gst_sora_flow_reset(GstSoraSrc *self)
     gst_sora_underrun_reset(self);
     GST_OBJECT_LOCK(self);
     f->origin = f->position = f->shown_origin = 0;
-    f->n = f->shown = f->pushed = f->duplicated = 0;
-    f->reverse = f->seeked = f->holding = f->warned = FALSE;
+    f->n = f->first = f->shown = f->pushed = f->duplicated = f->generated = 0;
+    f->reverse = f->seeked = f->holding = f->warned = f->told = FALSE;
     f->prompt = -1;
     gst_video_info_init(&f->out);
     gst_video_info_init(&f->master);

@@ -29,6 +29,7 @@ struct GstSoraJob {
     GstSoraSettings settings;
     sora_info       info;
     GstSoraJob     *previous;
+    GstSoraChunkFn *chunk;
 
     GMutex lock;
     GCond  cond;
@@ -53,7 +54,8 @@ struct GstSoraJob {
 
     GMutex session_lock;
     sora_session *session;              /* NULL before it is open and while it closes */
-    gchar  *prompt;                     /* set before there was a session */
+    gboolean begun;                     /* there is, or was, a session */
+    gchar  *prompt;                     /* set before that */
 };
 
 void gst_sora_frame_clear(GstSoraFrame *f)
@@ -144,6 +146,16 @@ static void on_progress(void *user, const sora_progress *p)
     g_mutex_unlock(&job->lock);
 }
 
+static void on_chunk(void *user, sora_chunk *c)
+{
+    GstSoraJob *job = user;
+    GstElement *owner = g_weak_ref_get(&job->owner);
+
+    if (!owner) return;
+    job->chunk(owner, &job->info, c);
+    gst_object_unref(owner);
+}
+
 /* Until the run before has ended and the caps are known. */
 static sora_result wait_turn(GstSoraJob *job)
 {
@@ -175,6 +187,7 @@ static sora_result open_session(GstSoraJob *job, sora_session **s, sora_error *e
 
     g_mutex_lock(&job->session_lock);
     prompt = g_steal_pointer(&job->prompt);
+    job->begun = TRUE;
     g_mutex_unlock(&job->session_lock);
 
     gst_sora_settings_to_options(&job->settings, &o);
@@ -184,6 +197,7 @@ static sora_result open_session(GstSoraJob *job, sora_session **s, sora_error *e
     if (o.width == job->info.native_width && o.height == job->info.native_height) o.width = o.height = 0;
     o.format = job->format;
     o.progress = on_progress;
+    o.chunk = on_chunk;
     o.user = job;
     r = sora_session_open(s, &o, err);
     g_free(prompt);
@@ -345,7 +359,7 @@ static gpointer job_thread(gpointer data)
 }
 
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous)
+                             GstSoraJob *previous, guint open, GstSoraChunkFn *chunk)
 {
     GstSoraJob *job = g_atomic_rc_box_new0(GstSoraJob);
     GThread *thread;
@@ -357,7 +371,8 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     gst_sora_settings_copy(&job->settings, settings);
     job->info = *info;
     job->previous = previous ? gst_sora_job_ref(previous) : NULL;
-    job->open = GST_SORA_OPEN | GST_SORA_REQUEST;
+    job->open = open;
+    job->chunk = chunk;
     job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
     g_array_set_clear_func(job->frames, (GDestroyNotify)gst_sora_frame_clear);
 
@@ -384,6 +399,23 @@ void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *ma
     job->go = TRUE;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
+}
+
+gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep)
+{
+    GstVideoInfo master;
+    GstSoraLimits limits;
+    sora_format format;
+    gboolean go;
+
+    g_mutex_lock(&other->lock);
+    go = other->go;
+    format = other->format;
+    master = other->master;
+    limits = other->limits;
+    g_mutex_unlock(&other->lock);
+    if (go) gst_sora_job_go(job, format, &master, keep, &limits, GST_SORA_PREBUFFER_NONE);
+    return go;
 }
 
 /* Whether the first frame may go out: what is not made yet will be there when it is due.  With the lock. */
@@ -517,10 +549,27 @@ void gst_sora_job_leave(GstSoraJob *job)
     g_mutex_unlock(&late.lock);
 }
 
+gboolean gst_sora_job_has_begun(GstSoraJob *job)
+{
+    gboolean begun;
+
+    g_mutex_lock(&job->session_lock);
+    begun = job->begun;
+    g_mutex_unlock(&job->session_lock);
+    return begun;
+}
+
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err)
 {
-    sora_result r = SORA_OK;
+    sora_result r;
 
+    g_mutex_lock(&job->lock);
+    r = job->result;
+    g_mutex_unlock(&job->lock);
+    if (r != SORA_OK) {
+        g_snprintf(err->text, sizeof err->text, "prompt: every frame is made already");
+        return SORA_ERR_UNSUPPORTED;
+    }
     g_mutex_lock(&job->session_lock);
     if (job->session) {
         r = sora_session_set_prompt(job->session, prompt, err);
@@ -546,6 +595,7 @@ void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats)
     stats->loaded = job->loaded_us != 0;
     stats->ended = job->ended;
     stats->cancelled = job->cancelled;
+    stats->open = job->open;
     stats->result = job->result;
     g_mutex_unlock(&job->lock);
 }

@@ -36,6 +36,7 @@ typedef struct GstSoraStats {
     double chunk_per_s;         /* frames a second of work, in the last chunk; 0: not known yet */
     sora_progress progress;
     gboolean loaded, ended, cancelled;
+    guint  open;                /* GST_SORA_OPEN, GST_SORA_REQUEST: progress that has not ended */
     sora_result result;         /* when ended */
 } GstSoraStats;
 
@@ -47,21 +48,31 @@ typedef enum {
 /* How much of a stream that is not live is made before its first frame goes out. */
 typedef enum { GST_SORA_PREBUFFER_NONE, GST_SORA_PREBUFFER_AUTO, GST_SORA_PREBUFFER_FULL } GstSoraPrebuffer;
 
+/* Progress that the application waits for: each that a job begins with is ended once. */
+enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
+
+/* In the job's thread, before a chunk: what may change in it.  rate: of info. */
+typedef void GstSoraChunkFn(GstElement *owner, const sora_info *info, sora_chunk *c);
+
 /*
- * Start the thread.  It does nothing until gst_sora_job_go().
+ * Start the thread.  It does nothing until gst_sora_job_go() or gst_sora_job_go_as().
  *
  * settings   copied.
  * previous   a run that may not have ended; its end is waited for before anything is loaded.  May be NULL.
+ * open       progress that was begun for it: GST_SORA_OPEN | GST_SORA_REQUEST, or 0 for a run that nobody waits for.
  * NULL when no thread can be had.
  */
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous);
+                             GstSoraJob *previous, guint open, GstSoraChunkFn *chunk);
 GstSoraJob *gst_sora_job_ref(GstSoraJob *job);
 void        gst_sora_job_unref(GstSoraJob *job);
 
 /* The caps are known: work.  keep: hold every frame until the job goes, which is what makes seeking possible. */
 void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
                      const GstSoraLimits *limits, GstSoraPrebuffer prebuffer);
+
+/* The same, as `other` was told.  FALSE: it has not. */
+gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep);
 
 /*
  * Wait for frame `index`.
@@ -73,8 +84,7 @@ void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *ma
 GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame);
 void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing);
 
-/* GST_SORA_OPEN and GST_SORA_REQUEST: progress that has begun and not ended.  The caller posts its end. */
-enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
+/* Returns the progress that has begun and not ended.  The caller posts its end. */
 guint gst_sora_job_cancel(GstSoraJob *job);
 /* Of a cancelled job: free its frames now, in this thread, whenever its own ends. */
 void gst_sora_job_drop(GstSoraJob *job);
@@ -83,6 +93,9 @@ gboolean gst_sora_job_wait_end(GstSoraJob *job, gint64 deadline);       /* FALSE
 /* Of a cancelled job that did not end in time: it goes on alone, and exit() waits up to 2 s for it. */
 void gst_sora_job_leave(GstSoraJob *job);
 
+/* Whether its session is open, or was: before that, a new prompt takes the place of the first. */
+gboolean gst_sora_job_has_begun(GstSoraJob *job);
+/* SORA_ERR_UNSUPPORTED also when every frame is made. */
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err);
 void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats);
 

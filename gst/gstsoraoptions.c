@@ -15,23 +15,23 @@ static const struct property {
     const char *name, *option;      /* of the element; of the table */
     enum kind kind;
     gsize offset;
-    gboolean playing;               /* may change while PLAYING */
+    enum change { READY, PLAYING, CONTROL } change;     /* when it may change; CONTROL: by a GstController too */
     const char *type;               /* of the enum */
 } properties[] = {
 #define FIELD(f) G_STRUCT_OFFSET(GstSoraSettings, f)
-    { "prompt", "prompt", KIND_STRING, FIELD(prompt), TRUE, NULL },
-    { "prompt-file", "prompt-file", KIND_STRING, FIELD(prompt_file), FALSE, NULL },
-    { "negative-prompt", "negative-prompt", KIND_STRING, FIELD(negative_prompt), FALSE, NULL },
-    { "model", "model", KIND_STRING, FIELD(model), FALSE, NULL },
-    { "num-frames", "frames", KIND_INT64, FIELD(num_frames), FALSE, NULL },
-    { "seed", "seed", KIND_INT64, FIELD(seed), FALSE, NULL },
-    { "steps", "steps", KIND_INT, FIELD(steps), FALSE, NULL },
-    { "guidance", "guidance", KIND_FLOAT, FIELD(guidance), FALSE, NULL },
-    { "shift", "shift", KIND_FLOAT, FIELD(shift), FALSE, NULL },
-    { "sampler", "sampler", KIND_ENUM, FIELD(sampler), FALSE, "GstSoraSampler" },
-    { "threads", "threads", KIND_INT, FIELD(threads), FALSE, NULL },
-    { "precision", "precision", KIND_ENUM, FIELD(precision), FALSE, "GstSoraPrecision" },
-    { "vae", "vae", KIND_STRING, FIELD(vae), FALSE, NULL },
+    { "prompt", "prompt", KIND_STRING, FIELD(prompt), PLAYING, NULL },
+    { "prompt-file", "prompt-file", KIND_STRING, FIELD(prompt_file), PLAYING, NULL },
+    { "negative-prompt", "negative-prompt", KIND_STRING, FIELD(negative_prompt), READY, NULL },
+    { "model", "model", KIND_STRING, FIELD(model), READY, NULL },
+    { "num-frames", "frames", KIND_INT64, FIELD(num_frames), READY, NULL },
+    { "seed", "seed", KIND_INT64, FIELD(seed), CONTROL, NULL },
+    { "steps", "steps", KIND_INT, FIELD(steps), READY, NULL },
+    { "guidance", "guidance", KIND_FLOAT, FIELD(guidance), CONTROL, NULL },
+    { "shift", "shift", KIND_FLOAT, FIELD(shift), READY, NULL },
+    { "sampler", "sampler", KIND_ENUM, FIELD(sampler), READY, "GstSoraSampler" },
+    { "threads", "threads", KIND_INT, FIELD(threads), READY, NULL },
+    { "precision", "precision", KIND_ENUM, FIELD(precision), READY, "GstSoraPrecision" },
+    { "vae", "vae", KIND_STRING, FIELD(vae), READY, NULL },
 #undef FIELD
 };
 
@@ -92,7 +92,8 @@ guint gst_sora_settings_install(GObjectClass *klass)
         const struct property *p = &properties[k];
         const sora_option *o = find_option(p->option);
         const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                  (p->playing ? GST_PARAM_MUTABLE_PLAYING : GST_PARAM_MUTABLE_READY);
+                                  (p->change == READY ? GST_PARAM_MUTABLE_READY : GST_PARAM_MUTABLE_PLAYING) |
+                                  (p->change == CONTROL ? GST_PARAM_CONTROLLABLE : 0);
         const double number = o && o->def ? g_ascii_strtod(o->def, NULL) : 0;
         GParamSpec *spec = NULL;
         GType type;

@@ -14,7 +14,8 @@
 
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
-    PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
+    PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
 
@@ -62,17 +63,15 @@ static GType prebuffer_get_type(void)
     return type;
 }
 
-static void change_prompt(GstSoraSrc *self, const char *prompt)
+/* What a running job learns of at once.  The rest is for the next start. */
+static void changed(GstSoraSrc *self, const char *name, const GValue *value)
 {
-    GstSoraJob *job = gst_sora_src_ref_job(self);
-    sora_error err = { 0 };
-
-    if (!job) return;
-    if (!prompt || !*prompt)
-        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("An empty prompt changes nothing."), (NULL));
-    else if (gst_sora_job_set_prompt(job, prompt, &err) < 0)
-        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The new prompt is for the next start: %s.", err.text), (NULL));
-    gst_sora_job_unref(job);
+    GST_OBJECT_LOCK(self);
+    if (!strcmp(name, "seed")) self->new_seed = g_value_get_int64(value);
+    if (!strcmp(name, "guidance")) self->new_guidance = g_value_get_float(value);
+    GST_OBJECT_UNLOCK(self);
+    if (!strcmp(name, "prompt")) gst_sora_prompt_set(self, g_value_get_string(value));
+    if (!strcmp(name, "prompt-file")) gst_sora_prompt_read_file(self);
 }
 
 static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec)
@@ -83,7 +82,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
         GST_OBJECT_LOCK(self);
         gst_sora_settings_set(&self->settings, id, value);
         GST_OBJECT_UNLOCK(self);
-        if (!strcmp(spec->name, "prompt")) change_prompt(self, g_value_get_string(value));
+        changed(self, spec->name, value);
         return;
     }
     if (id - first_prop == PROP_IS_LIVE) {
@@ -99,6 +98,8 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_CACHE_SIZE: self->cache_size = g_value_get_uint64(value); break;
     case PROP_UNDERRUN: self->underrun = (GstSoraUnderrun)g_value_get_enum(value); break;
     case PROP_PREBUFFER: self->prebuffer = (GstSoraPrebuffer)g_value_get_enum(value); break;
+    case PROP_PROMPT_CHANGE: self->prompt_change = (GstSoraPromptChange)g_value_get_enum(value); break;
+    case PROP_REPEAT: self->repeat = g_value_get_boolean(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -116,15 +117,16 @@ static GstSoraSrcState state_of(const GstSoraStats *stats, gboolean holding)
 static GstStructure *make_stats(GstSoraSrc *self, const GstSoraStats *stats)
 {
     double native = 0;
-    gint64 pushed, duplicated;
+    gint64 pushed, duplicated, before;
 
     GST_OBJECT_LOCK(self);
+    before = self->flow.generated;
     if (self->info.rate_num > 0) native = (double)self->info.rate_num / self->info.rate_den;
     pushed = self->flow.pushed;
     duplicated = self->flow.duplicated;
     GST_OBJECT_UNLOCK(self);
     return gst_structure_new("sora-stats",
-        "frames-generated", G_TYPE_INT64, stats->generated,
+        "frames-generated", G_TYPE_INT64, before + stats->generated,
         "frames-pushed", G_TYPE_INT64, pushed,
         "frames-duplicated", G_TYPE_INT64, duplicated,
         "queue-level", G_TYPE_UINT, stats->level,
@@ -156,6 +158,8 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_CACHE_SIZE: g_value_set_uint64(value, self->cache_size); break;
     case PROP_UNDERRUN: g_value_set_enum(value, (gint)self->underrun); break;
     case PROP_PREBUFFER: g_value_set_enum(value, (gint)self->prebuffer); break;
+    case PROP_PROMPT_CHANGE: g_value_set_enum(value, (gint)self->prompt_change); break;
+    case PROP_REPEAT: g_value_set_boolean(value, self->repeat); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
     case PROP_STATE: g_value_set_enum(value, job ? (gint)state_of(&stats, holding) : STATE_IDLE); break;
@@ -200,6 +204,11 @@ void gst_sora_properties_class_init(GObjectClass *klass)
     INSTALL(PROP_PREBUFFER, g_param_spec_enum("prebuffer", "prebuffer",
         "Not live: how much is made before the first frame goes out", prebuffer_get_type(), GST_SORA_PREBUFFER_NONE,
         ready));
+    INSTALL(PROP_PROMPT_CHANGE, g_param_spec_enum("prompt-change", "prompt-change",
+        "From when on a prompt that is set while it plays is shown", GST_TYPE_SORA_PROMPT_CHANGE, GST_SORA_CHANGE_CHUNK,
+        playing));
+    INSTALL(PROP_REPEAT, g_param_spec_boolean("repeat", "repeat",
+        "Play the clip again and again, from memory, until another one follows it", FALSE, ready));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",
@@ -219,5 +228,5 @@ void gst_sora_properties_init(GstSoraSrc *self)
     self->limits.time = MAX_TIME;
     self->cache_size = CACHE_SIZE;
     self->post_messages = TRUE;
-    self->seed = -1;
+    self->seed = self->new_seed = -1;
 }

@@ -94,7 +94,8 @@ gboolean gst_sora_src_renew_job(GstSoraSrc *self)
         g_clear_pointer(&self->late, gst_sora_job_unref);       /* old waits for it */
         self->late = old;
     }
-    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late);
+    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, GST_SORA_OPEN | GST_SORA_REQUEST,
+                           gst_sora_prompt_chunk);
     g_clear_pointer(&self->late, gst_sora_job_unref);
     if (!job) {
         GST_ELEMENT_ERROR(self, RESOURCE, FAILED, ("No thread can be started."), (NULL));
@@ -102,6 +103,7 @@ gboolean gst_sora_src_renew_job(GstSoraSrc *self)
     }
     GST_OBJECT_LOCK(self);
     self->job = job;
+    self->stopped = FALSE;
     GST_OBJECT_UNLOCK(self);
     gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_START, "open", "Loading the model", 0);
     gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_START, "request", "Making the first frame", 0);
@@ -118,6 +120,100 @@ static void cancel_job(GstSoraSrc *self, GstSoraJob *job)
         gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_CANCELED, "request", "Cancelled", 100);
 }
 
+/* Nothing takes over any more.  Returns the job that would have, for who waits for its end. */
+static GstSoraJob *drop_next(GstSoraSrc *self)
+{
+    GstSoraJob *next;
+
+    GST_OBJECT_LOCK(self);
+    next = g_steal_pointer(&self->next);
+    GST_OBJECT_UNLOCK(self);
+    if (next) {
+        cancel_job(self, next);
+        gst_sora_job_drop(next);
+    }
+    return next;
+}
+
+void gst_sora_src_cancel(GstSoraSrc *self)
+{
+    GstSoraJob *next = drop_next(self), *job = gst_sora_src_ref_job(self);
+
+    GST_OBJECT_LOCK(self);
+    self->stopped = TRUE;
+    GST_OBJECT_UNLOCK(self);
+    if (job) cancel_job(self, job);
+    g_clear_pointer(&next, gst_sora_job_unref);
+    g_clear_pointer(&job, gst_sora_job_unref);
+}
+
+void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
+{
+    GstSoraJob *before = drop_next(self), *job = gst_sora_src_ref_job(self), *next = NULL;
+    GstSoraSettings settings;
+    gboolean taken = FALSE, keep;
+
+    if (!job) goto done;
+    GST_OBJECT_LOCK(self);
+    if (prompt) {
+        g_free(self->run.prompt);
+        self->run.prompt = g_strdup(prompt);
+        g_clear_pointer(&self->run.prompt_file, g_free);
+    }
+    if (seed >= 0) self->run.seed = seed;
+    gst_sora_settings_copy(&settings, &self->run);
+    keep = self->keep && self->repeat;
+    GST_OBJECT_UNLOCK(self);
+    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &self->info, before ? before : job, 0, gst_sora_prompt_chunk);
+    gst_sora_settings_clear(&settings);
+    if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or no caps yet, and nothing is begun */
+    GST_OBJECT_LOCK(self);
+    if ((taken = self->job == job && !self->next && !self->stopped)) {
+        self->next = gst_sora_job_ref(next);
+        self->chained = TRUE;
+        GST_BASE_SRC(self)->segment.duration = GST_CLOCK_TIME_NONE;
+    }
+    GST_OBJECT_UNLOCK(self);
+    if (taken && now) {
+        cancel_job(self, job);
+        gst_sora_job_drop(job);
+    }
+done:
+    if (next && !taken) gst_sora_job_cancel(next);
+    g_clear_pointer(&next, gst_sora_job_unref);
+    g_clear_pointer(&before, gst_sora_job_unref);
+    g_clear_pointer(&job, gst_sora_job_unref);
+}
+
+gboolean gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready)
+{
+    GstSoraStats of_next = { 0 }, of_job = { 0 };
+    GstSoraJob *next, *old = NULL;
+
+    GST_OBJECT_LOCK(self);
+    next = self->next ? gst_sora_job_ref(self->next) : NULL;
+    GST_OBJECT_UNLOCK(self);
+    if (!next) return FALSE;
+    gst_sora_job_get_stats(next, &of_next);
+    GST_OBJECT_LOCK(self);
+    if (self->next == next && (!if_ready || of_next.generated)) {
+        old = self->job;
+        self->job = g_steal_pointer(&self->next);
+    }
+    GST_OBJECT_UNLOCK(self);
+    gst_sora_job_unref(next);
+    if (!old) return FALSE;
+    gst_sora_job_get_stats(old, &of_job);
+    gst_sora_job_cancel(old);
+    gst_sora_job_drop(old);
+    gst_sora_job_unref(old);
+    GST_OBJECT_LOCK(self);
+    self->flow.generated += of_job.generated;
+    GST_OBJECT_UNLOCK(self);
+    gst_element_post_message(GST_ELEMENT(self), gst_message_new_duration_changed(GST_OBJECT(self)));
+    return TRUE;
+}
+
 static gboolean start(GstBaseSrc *base)
 {
     GstSoraSrc *self = GST_SORA_SRC(base);
@@ -128,16 +224,19 @@ static gboolean start(GstBaseSrc *base)
     sora_info info;
 
     if (!check_settings(self, &settings, &info)) return FALSE;
+    gst_sora_flow_reset(self);
+    GST_OBJECT_LOCK(self);
     gst_sora_settings_clear(&self->run);
     self->run = settings;
-    gst_sora_flow_reset(self);
-    duration = live ? GST_CLOCK_TIME_NONE : gst_sora_src_clip_duration(&info);
-    GST_OBJECT_LOCK(self);
     self->info = info;
     self->seed = info.seed;
+    self->new_seed = -1;
+    self->new_guidance = 0;
+    self->chained = FALSE;
+    duration = live || self->repeat ? GST_CLOCK_TIME_NONE : gst_sora_src_clip_duration(&info);
     /* 6 bytes: the deepest master.  Looked at again when the size is negotiated. */
     bytes = (guint64)info.native_width * (guint64)info.native_height * 6;
-    self->keep = !live && info.frames > 0 && (guint64)info.frames <= self->cache_size / bytes;
+    self->keep = (!live || self->repeat) && info.frames > 0 && (guint64)info.frames <= self->cache_size / bytes;
     base->segment.duration = duration;
     GST_OBJECT_UNLOCK(self);
     GST_INFO_OBJECT(self, "%s %s, %dx%d, %d/%d, %" G_GINT64_FORMAT " frames, seed %" G_GINT64_FORMAT, info.family,
@@ -149,7 +248,7 @@ static gboolean start(GstBaseSrc *base)
 static gboolean stop(GstBaseSrc *base)
 {
     GstSoraSrc *self = GST_SORA_SRC(base);
-    GstSoraJob *job;
+    GstSoraJob *next = drop_next(self), *job;
 
     GST_OBJECT_LOCK(self);
     job = g_steal_pointer(&self->job);
@@ -157,6 +256,10 @@ static gboolean stop(GstBaseSrc *base)
     if (job) {
         cancel_job(self, job);
         gst_sora_job_drop(job);
+        if (next) {                     /* waits for job: the end of one is the end of both */
+            gst_sora_job_unref(job);
+            job = g_steal_pointer(&next);
+        }
         if (gst_sora_job_wait_end(job, g_get_monotonic_time() + STOP_WAIT_US)) {
             gst_sora_job_unref(job);
         } else {
@@ -183,11 +286,12 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange tra
 
 static gboolean is_seekable(GstBaseSrc *base)
 {
+    const gboolean live = gst_base_src_is_live(base);
     GstSoraSrc *self = GST_SORA_SRC(base);
     gboolean keep;
 
     GST_OBJECT_LOCK(self);
-    keep = self->keep && self->job;
+    keep = self->keep && self->job && !self->chained && !self->repeat && !live;
     GST_OBJECT_UNLOCK(self);
     return keep;
 }
@@ -208,10 +312,15 @@ static gboolean send_event(GstElement *element, GstEvent *event)
         return FALSE;
     }
     g_clear_pointer(&job, gst_sora_job_unref);
+    if (gst_sora_prompt_is_event(event)) {          /* the base class takes no upstream event from here */
+        done = gst_sora_prompt_event(self, event);
+        gst_event_unref(event);
+        return done;
+    }
     done = GST_ELEMENT_CLASS(parent_class)->send_event(element, event);
     if (type != GST_EVENT_EOS || !(job = gst_sora_src_ref_job(self))) return done;
-    cancel_job(self, job);
     gst_sora_job_unref(job);
+    gst_sora_src_cancel(self);
     GST_OBJECT_LOCK(self);
     pushed = self->flow.pushed;
     GST_OBJECT_UNLOCK(self);
@@ -225,21 +334,17 @@ static gboolean send_event(GstElement *element, GstEvent *event)
 static GstPadProbeReturn on_eos(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     GstSoraSrc *self = GST_SORA_SRC(user);
-    GstSoraJob *job;
 
-    if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_EOS && !self->keep &&
-        (job = gst_sora_src_ref_job(self))) {
-        cancel_job(self, job);
-        gst_sora_job_unref(job);
-    }
+    if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_EOS && !is_seekable(GST_BASE_SRC(self)))
+        gst_sora_src_cancel(self);
     return GST_PAD_PROBE_OK;
 }
 
 void gst_sora_src_post_work(GstSoraSrc *self)
 {
     GstSoraJob *job = gst_sora_src_ref_job(self);
+    gboolean messages, pending;
     GstSoraStats stats;
-    gboolean messages;
 
     if (!job) return;
     gst_sora_job_get_stats(job, &stats);
@@ -247,7 +352,8 @@ void gst_sora_src_post_work(GstSoraSrc *self)
     GST_OBJECT_LOCK(self);
     messages = self->post_messages;
     GST_OBJECT_UNLOCK(self);
-    if (!stats.generated && !stats.cancelled && stats.result == SORA_OK &&
+    pending = (stats.open & (stats.loaded ? GST_SORA_REQUEST : GST_SORA_OPEN)) != 0;
+    if (pending && !stats.generated && !stats.cancelled && stats.result == SORA_OK &&
         stats.loaded == (stats.progress.stage != SORA_STAGE_LOAD))      /* not the loading's last news as the first */
         gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_CONTINUE, stats.loaded ? "request" : "open",
                                gst_sora_stage_name(stats.progress.stage), (int)(stats.progress.fraction * 100));
@@ -282,7 +388,8 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
 
     GST_OBJECT_LOCK(self);
     known = frame_duration(self, &frame);
-    duration = live ? GST_CLOCK_TIME_NONE : gst_sora_src_clip_duration(&self->info);    /* live, holds come on top */
+    duration = gst_sora_src_clip_duration(&self->info);
+    if (live || self->chained || self->repeat) duration = GST_CLOCK_TIME_NONE;      /* live, holds come on top */
     out = self->flow.out;
     if (out.fps_n <= 0) out.fps_n = self->info.rate_num, out.fps_d = self->info.rate_den;
     GST_OBJECT_UNLOCK(self);
@@ -316,6 +423,12 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
     return GST_BASE_SRC_CLASS(parent_class)->query(base, q);
 }
 
+static gboolean event(GstBaseSrc *base, GstEvent *e)
+{
+    if (gst_sora_prompt_is_event(e)) return gst_sora_prompt_event(GST_SORA_SRC(base), e);
+    return GST_BASE_SRC_CLASS(parent_class)->event(base, e);
+}
+
 /* ---- The class -------------------------------------------------------------------------------------------------- */
 
 static void finalize(GObject *object)
@@ -338,6 +451,7 @@ static void gst_sora_src_class_init(GstSoraSrcClass *klass)
 
     object->finalize = finalize;
     gst_sora_properties_class_init(object);
+    gst_sora_prompt_class_init(object);
 
     gst_element_class_set_static_metadata(element, "Text to video source", "Source/Video",
         "Makes video from a sentence with a diffusion model on the CPU", "the libsora authors");
@@ -347,6 +461,7 @@ static void gst_sora_src_class_init(GstSoraSrcClass *klass)
     element->send_event = GST_DEBUG_FUNCPTR(send_event);
     base->start = GST_DEBUG_FUNCPTR(start);
     base->stop = GST_DEBUG_FUNCPTR(stop);
+    base->event = GST_DEBUG_FUNCPTR(event);
     base->query = GST_DEBUG_FUNCPTR(query);
     base->is_seekable = GST_DEBUG_FUNCPTR(is_seekable);
     gst_sora_flow_class_init(base, GST_PUSH_SRC_CLASS(klass));

@@ -20,6 +20,9 @@ typedef enum {
     GST_SORA_UNDERRUN_CARD, GST_SORA_UNDERRUN_BLOCK
 } GstSoraUnderrun;
 
+/* From when on a new prompt is shown; see gstsoraprompt.c. */
+typedef enum { GST_SORA_CHANGE_CHUNK, GST_SORA_CHANGE_CLIP, GST_SORA_CHANGE_NOW } GstSoraPromptChange;
+
 /* Of the streaming thread. */
 typedef struct GstSoraFill {
     GPtrArray *chunk;           /* of GstBuffer, as the session wrote them: the last chunk, to loop */
@@ -44,16 +47,19 @@ typedef struct GstSoraFlow {
     gboolean reverse;
     gboolean seeked;            /* `position` waits to become n, for which the rate must be known */
     GstClockTime position;
+    gint64 first;               /* not live: frame of the content, at the model's rate, that is frame 0 of the job */
 
-    GstClockTime shown_origin;  /* live: content already shown before frame 0, ... */
+    GstClockTime shown_origin;  /* live: content of the job already shown before frame 0, ... */
     gint64 shown;               /* ... and output frames with content since */
     GstBuffer *last;            /* live: what went out last, to hold; in the caps of `out` */
     GstBuffer *last_master;     /* the same before conversion */
     gboolean holding;
     GstSoraFill fill;
 
-    gint64 prompt;              /* number of the prompt on show, -1: none yet */
+    gint64 prompt;              /* number of the prompt on show, -1: none of this job yet */
+    gboolean told;              /* of the first prompt */
     gint64 pushed, duplicated;
+    gint64 generated;           /* by the jobs before this one */
     gboolean warned;            /* of being slower than real time */
     GstClockID clock_id;        /* under the object lock, as `flushing` */
     gboolean flushing;
@@ -69,12 +75,19 @@ struct _GstSoraSrc {
     gboolean        post_messages;
     GstSoraUnderrun underrun;
     GstSoraPrebuffer prebuffer;
+    GstSoraPromptChange prompt_change;
+    gboolean        repeat;
+    gint64          new_seed;   /* for the chunks to come, set while it runs; -1: none */
+    gfloat          new_guidance;   /* the same; 0: none */
     GstSoraJob     *job;        /* from start to stop */
+    GstSoraJob     *next;       /* takes over where job ends; NULL: none */
+    gboolean        stopped;    /* told to end: nothing follows what is made */
+    gboolean        chained;    /* one has taken over, or will: there is no length, and no seeking */
     sora_info       info;       /* of the job; rate_num 0: none yet */
     gint64          seed;       /* of the last job */
     gboolean        keep;       /* the clip stays in memory: seekable */
 
-    GstSoraSettings run;        /* what the job was made of */
+    GstSoraSettings run;        /* what the job, or the next, was made of; under the object lock */
     GstSoraJob     *late;       /* one that did not end in time at stop() */
     GstSoraFlow     flow;
 };
@@ -82,8 +95,24 @@ struct _GstSoraSrc {
 /* gstsorasrc.c */
 gboolean    gst_sora_src_renew_job(GstSoraSrc *self);       /* as before, from frame 0 */
 GstSoraJob *gst_sora_src_ref_job(GstSoraSrc *self);
+void        gst_sora_src_cancel(GstSoraSrc *self);          /* the work; what is made already is still shown */
+
+/* From now, or after the clip, another job with this prompt and seed; -1: the seed there is.  Any thread. */
+void        gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now);
+/* Make the next job the job: at once, or if_ready: when its first frame is there.  FALSE: there is none. */
+gboolean    gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready);
 void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
 GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
+
+/* gstsoraprompt.c */
+#define GST_TYPE_SORA_PROMPT_CHANGE (gst_sora_prompt_change_get_type())
+GType    gst_sora_prompt_change_get_type(void);
+void     gst_sora_prompt_class_init(GObjectClass *klass);
+gboolean gst_sora_prompt_set(GstSoraSrc *self, const char *prompt);     /* FALSE, and a warning: it cannot be shown */
+void     gst_sora_prompt_read_file(GstSoraSrc *self);                   /* in a thread of its own */
+gboolean gst_sora_prompt_is_event(GstEvent *event);
+gboolean gst_sora_prompt_event(GstSoraSrc *self, GstEvent *event);
+void     gst_sora_prompt_chunk(GstElement *owner, const sora_info *info, sora_chunk *c);     /* a GstSoraChunkFn */
 
 /* gstsoraproperties.c */
 void gst_sora_properties_class_init(GObjectClass *klass);

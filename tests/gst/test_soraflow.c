@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The stream of sorasrc with model "test": time, determinism, seeks, prompts, EOS. */
+/* The stream of sorasrc with model "test": time, determinism, seeks, EOS. */
 #include "sora_check.h"
 
 /* ---- Clips ---- */
@@ -406,81 +406,6 @@ GST_START_TEST(test_seek_after_eos)
 }
 GST_END_TEST
 
-/* ---- Prompts ---- */
-
-static gpointer change_prompts(gpointer element)
-{
-    for (int i = 0; i < 20; i++) {
-        gchar *p = g_strdup_printf("prompt %d", i);
-        assert_quick(g_object_set(element, "prompt", p, NULL));
-        g_free(p);
-        g_usleep(7000);
-    }
-    g_object_set(element, "prompt", "last", NULL);
-    return NULL;
-}
-
-/* From another thread while frames flow: no gap in time, the last one wins, and downstream is told before its frame. */
-GST_START_TEST(test_prompt_change)
-{
-    Fixture f = fixture("model=test/step-delay=3/chunk-frames=4 prompt=cat num-frames=0", NULL);
-    GstClockTime next = 0;
-    gboolean last = FALSE, told = FALSE;
-    GThread *thread;
-    GstMessage *m;
-    GstBuffer *b;
-    GstEvent *e;
-
-    gst_harness_play(f.h);
-    thread = g_thread_new("prompts", change_prompts, f.h->element);
-    for (int n = 0; n < 2000 && !last; n++) {
-        b = gst_harness_pull(f.h);
-        fail_unless(b != NULL);
-        fail_unless_equals_uint64(GST_BUFFER_PTS(b), next);
-        next = GST_BUFFER_PTS(b) + GST_BUFFER_DURATION(b);
-        gst_buffer_unref(b);
-        while ((e = gst_harness_try_pull_event(f.h))) {
-            if (gst_event_has_name(e, "sora-prompt"))
-                last = !g_strcmp0(gst_structure_get_string(gst_event_get_structure(e), "prompt"), "last");
-            gst_event_unref(e);
-        }
-        g_usleep(2000);
-    }
-    g_thread_join(thread);
-    fail_unless(last);
-    while (!told && (m = next_element(&f, "sora-prompt-changed", 10))) {
-        told = !g_strcmp0(gst_structure_get_string(gst_message_get_structure(m), "prompt"), "last");
-        gst_message_unref(m);
-    }
-    fail_unless(told);
-    fixture_end(&f);
-}
-GST_END_TEST
-
-/* A model of whole clips: the clip goes on as it is, a warning says so, and the next start has the new prompt. */
-GST_START_TEST(test_prompt_of_clip)
-{
-    Fixture f = fixture("model=test/streams=0/step-delay=100 prompt=cat num-frames=20", NULL);
-    gchar *prompt;
-    GstMessage *m;
-    GstBuffer *b;
-    int n = 0;
-
-    gst_harness_play(f.h);
-    g_usleep(200000);
-    g_object_set(f.h->element, "prompt", "dog", NULL);
-    m = next_message(&f, GST_MESSAGE_WARNING, 1000);
-    fail_unless(m != NULL);
-    gst_message_unref(m);
-    g_object_get(f.h->element, "prompt", &prompt, NULL);
-    fail_unless_equals_string(prompt, "dog");
-    g_free(prompt);
-    while ((b = next_buffer(&f))) gst_buffer_unref(b), n++;
-    fail_unless_equals_int(n, 20);
-    fixture_end(&f);
-}
-GST_END_TEST
-
 /* ---- Stress ---- */
 
 GST_START_TEST(test_stress)
@@ -528,8 +453,6 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_endless);
     tcase_add_test(t, test_eos_event);
     tcase_add_test(t, test_seek_after_eos);
-    tcase_add_test(t, test_prompt_change);
-    tcase_add_test(t, test_prompt_of_clip);
     tcase_add_test(t, test_stress);
     return s;
 }
