@@ -167,7 +167,7 @@ GstCaps *gst_sora_caps_fixate(GstCaps *caps, const sora_info *info)
     fixate_string(s, "multiview-mode", "mono");
 
     /* The colours always stated: unstated, GStreamer takes BT.601 below 576 lines, and the colours shift. */
-    gst_structure_fixate_field_string(s, "format", "I420");     /* of many: x264enc would take 4:4:4, which few can play */
+    gst_structure_fixate_field_string(s, "format", "I420");     /* of many: x264enc would take 4:4:4, few players do */
     if ((name = gst_structure_get_string(s, "format")) &&
         gst_video_info_set_format(&made, gst_video_format_from_string(name), 64, 64)) {
         state_colour(&made);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Linear layers and products against a naive double sum; the same bits for any number of threads. */
+#include "tensor/dnnl.h"
 #include "tensors.h"
 
 struct linear_case {
@@ -188,4 +189,28 @@ START_TEST(test_product)
 }
 END_TEST
 
-RUN_TESTS("linear", test_linear_f32, test_linear_bf16, test_linear_threads, test_product)
+static struct sr_cancel stop;
+static int filled;
+
+static void rows_until_cancelled(void *user, void *out, size_t from, size_t n)
+{
+    memset(out, 0, n * 4096 * sizeof(float));
+    filled++;
+    atomic_store(&stop.set, true);
+}
+
+/* A cancel while a large matrix is packed is seen before the next piece, not at the end. */
+START_TEST(test_cancel_packing)
+{
+    struct sr_ctx *c;
+    struct sr_packed *p;
+    sora_error err = { 0 };
+
+    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, 2, ~0u, NULL, &stop, NULL), SORA_OK);
+    ck_assert_int_eq(sr_dnnl_pack(c, &p, 4096, 4096, SR_F32, rows_until_cancelled, NULL, &err), SORA_ERR_CANCELLED);
+    ck_assert_msg(p == NULL && filled == 1, "%d pieces after the cancel", filled - 1);
+    sr_ctx_close(&c);
+}
+END_TEST
+
+RUN_TESTS("linear", test_cancel_packing, test_linear_f32, test_linear_bf16, test_linear_threads, test_product)

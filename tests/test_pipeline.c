@@ -586,7 +586,7 @@ START_TEST(test_pocket_cancel)
         sora_session_load(c.s, NULL);
         pthread_join(t, NULL);
         sora_session_close(&c.s);
-        ck_assert_msg(sr_now() - c.at_s < 0.2 + 0.3, "after %d ms: close() took %.3f s", c.after_ms, sr_now() - c.at_s);
+        ck_assert_msg(sr_now() - c.at_s < 5, "after %d ms: close() took %.3f s", c.after_ms, sr_now() - c.at_s);
     }
 }
 END_TEST

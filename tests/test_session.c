@@ -237,13 +237,19 @@ static void *cancel_later(void *arg)
     return NULL;
 }
 
-/* At random moments of loading, encoding, stepping, decoding, waiting for room: the call returns and the worker ends. */
+/*
+ * At random moments of loading, encoding, stepping, decoding and waiting for room: the call returns and the worker ends.
+ * Without the cancel each would take a minute; the machine may be too busy for an exact limit.
+ */
 START_TEST(test_cancel)
 {
+    static const char *const models[] = { "test/load-delay=60000" SIZE, "test/text-delay=60000" SIZE,
+                                          "test/step-delay=60000" SIZE, "test/decode-delay=60000" SIZE, "test" SIZE };
+
     for (unsigned i = 0; i < 25; i++) {
-        sora_session *s = simple("test/load-delay=40/text-delay=30/step-delay=20/decode-delay=10" SIZE, 0);
-        struct canceller c = { s, (int)(sr_rng_u64(7, 0, i) % 300), 0 };
-        const bool reads = i % 3 != 0;                              /* or the worker waits for room */
+        sora_session *s = simple(models[i % SR_COUNT(models)], 0);
+        struct canceller c = { s, (int)(sr_rng_u64(7, 0, i) % 150), 0 };
+        const bool reads = i % SR_COUNT(models) != 4;               /* or the worker waits for room */
         struct picture p;
         sora_error err = { 0 };
         sora_result r = SORA_OK;
@@ -256,11 +262,11 @@ START_TEST(test_cancel)
         took = sr_now();
         pthread_join(t, NULL);
         ck_assert_int_eq(r, reads ? SORA_ERR_CANCELLED : SORA_OK);
-        if (reads) ck_assert_msg(took - c.at_s < 0.1, "next() took %.3f s", took - c.at_s);
+        if (reads) ck_assert_msg(took - c.at_s < 5, "next() took %.3f s", took - c.at_s);
         ck_assert_int_eq(next(s, &p, NULL), SORA_ERR_CANCELLED);
         ck_assert_int_eq(sora_session_load(s, NULL), SORA_ERR_CANCELLED);
         sora_session_close(&s);
-        ck_assert_msg(sr_now() - c.at_s < 0.2 + 0.1, "close() took %.3f s", sr_now() - c.at_s);
+        ck_assert_msg(sr_now() - c.at_s < 5, "close() took %.3f s", sr_now() - c.at_s);
     }
 }
 END_TEST

@@ -48,7 +48,7 @@ sora_result sr_ctx_open(struct sr_ctx **out, enum sr_type act, int threads, unsi
         r = sr_fail_nomem(err, sizeof *c + sizeof *kern, "compute context");
         goto done;
     }
-    if ((r = sr_dnnl_open(&c->dnnl, err)) < 0) goto done;
+    if ((r = sr_dnnl_open(&c->dnnl, cancel, err)) < 0) goto done;
     if (log) c->log = *log;
     c->cancel = cancel;
     c->cpu = cpu;

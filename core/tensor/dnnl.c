@@ -85,7 +85,7 @@ static void engine_put(void)
     pthread_mutex_unlock(&engine_lock);
 }
 
-sora_result sr_dnnl_open(struct sr_dnnl **out, sora_error *err)
+sora_result sr_dnnl_open(struct sr_dnnl **out, const struct sr_cancel *cancel, sora_error *err)
 {
     struct sr_dnnl *d = sr_zalloc(sizeof *d);
 
@@ -96,6 +96,7 @@ sora_result sr_dnnl_open(struct sr_dnnl **out, sora_error *err)
         sr_dnnl_close(&d);
         return SORA_ERR_INTERNAL;
     }
+    d->cancel = cancel;
     *out = d;
     return SORA_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "tensor/ops.h"
 
-sora_result sr_dnnl_open(struct sr_dnnl **d, sora_error *err);
+sora_result sr_dnnl_open(struct sr_dnnl **d, const struct sr_cancel *cancel, sora_error *err);
 void sr_dnnl_close(struct sr_dnnl **d);
 
 /* Weights as the primitives read them.  Read-only after packing. */

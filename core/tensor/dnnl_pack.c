@@ -110,6 +110,10 @@ sora_result sr_packed_fill(struct sr_dnnl *d, struct sr_packed *p, int n, const 
         const size_t some = SR_MIN(step, total - i);
         md_t plain = NULL, part = NULL;
 
+        if (sr_cancelled(d->cancel)) {      /* one matrix may have 10^8 numbers, on a slow disk */
+            sr_fail(&why, SORA_ERR_CANCELLED, "cancelled");
+            break;
+        }
         part_dims[axis] = (int64_t)some;
         at[axis] = (int64_t)i;
         rows(user, buf, i, some);

@@ -63,6 +63,7 @@ struct sr_prim {
 struct sr_dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    const struct sr_cancel *cancel;     /* may be NULL */
     uint64_t uses;
     int n;
     struct sr_prim *prims[512];         /* a decoder has about 70, a transformer 20 */

@@ -92,6 +92,7 @@ void sr_dnnl_product(struct sr_ctx *c, const struct sr_product *a, const void *x
         for (size_t i = 0; i < tiles; i++) {
             struct sr_prim *p = prims[i == tiles - 1];
             const int lane = omp_get_thread_num();
+            if (sr_cancelled(c->cancel)) continue;
             const dnnl_status_t s = sr_prim_call(c->dnnl, p, lane, p->plain, (const uint8_t *)x + i * x_tile, NULL,
                                                  (uint8_t *)y + i * y_tile, scratch + (size_t)lane * bytes);
             failed = SR_MAX(failed, (int)s);
