@@ -244,6 +244,8 @@ static av_cold int init(AVFilterContext *ctx)
     }
     if ((s->w || s->h) && (ret = av_image_check_size(s->w, s->h, 0, ctx)) < 0)
         return ret;
+    if (s->prompt)      /* what two parsers left of what was typed */
+        av_log(ctx, AV_LOG_VERBOSE, "prompt, %zu bytes: %s\n", strlen(s->prompt), s->prompt);
     if ((ret = open_session(ctx, SORA_FORMAT_YUV420P)) < 0)
         return ret;
     sora_session_close(&s->session);
