@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs what the README shows: each ```sh block as it stands, each ```c block compiled by the line under it.
-# A block behind the comment <!-- not run: why --> is left out.   readme.sh PREFIX: where libsora is installed
+# Runs what a document shows: each ```sh block as it stands, each ```c block compiled by the line under it.
+# A block behind the comment <!-- not run: why --> is left out.   readme.sh PREFIX [DOCUMENT]: where libsora is installed
 set -u
-prefix=${1:?usage: readme.sh PREFIX}
-readme=$PWD/README.md
+prefix=${1:?usage: readme.sh PREFIX [DOCUMENT]}
+readme=$PWD/${2:-README.md}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -19,7 +19,7 @@ awk -v RS='\n' '
     !inside && NF { skip = 0 }' "$readme"
 
 for f in [0-9][0-9].*; do
-    [ -f "$f" ] || { echo "FAIL README.md has no examples"; exit 1; }
+    [ -f "$f" ] || { echo "FAIL $readme has no examples"; exit 1; }
     title=$(head -n 1 "$f" | cut -c 1-90)
     case $f in
     *.c) cp "$f" example.c; echo "ok $f: $(wc -l <"$f") lines of C, compiled below"; continue ;;

@@ -7,7 +7,7 @@ cache=${1:?usage: patches.sh CACHE}
 avfilter=$(cd "$(dirname "$0")/../../avfilter" && pwd)
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-touched="configure Changelog doc/filters.texi libavfilter/Makefile libavfilter/allfilters.c libavfilter/version.h"
+touched="configure Changelog doc/*.texi doc/texi2pod.pl libavfilter/Makefile libavfilter/allfilters.c libavfilter/version.h"
 
 # same NAME WANTED-FILE FOUND-FILE
 same() { if diff "$2" "$3" >"$dir/diff"; then echo "ok $1"; else echo "FAIL $1:"; head -n 20 "$dir/diff"; fi; }
@@ -27,8 +27,7 @@ for version in 5.1 6.0 6.1 7.0 7.1 8.0 8.1 9.0; do
     fi
     tree=$dir/$version
     mkdir "$tree"
-    # shellcheck disable=SC2086
-    tar xf "$tar" -C "$tree" --strip-components=1 --wildcards $(printf '*/%s ' $touched) || exit 1
+    (set -f; tar xf "$tar" -C "$tree" --strip-components=1 --wildcards $(printf '*/%s ' $touched)) || exit 1
     ok "$version: the patch applies" patch -d "$tree" -p1 --dry-run -i "$avfilter/patches/ffmpeg-$patch.patch"
     case $version in 5.1|7.1|9.0)                       # what the committed ones were made from
         "$avfilter/gen-patch.py" --diff "$tree" >"$dir/new"
@@ -41,7 +40,10 @@ for version in 5.1 6.0 6.1 7.0 7.1 8.0 8.1 9.0; do
         ok "upstream: the rest applies to 9.0" sh -c "cd '$tree' && git init -q . && git apply --check \
             --exclude=Changelog --exclude=libavfilter/version.h '$avfilter'/upstream/0001-*.patch"
     fi
+    : >"$tree/doc/config.texi"                          # configure's
     "$avfilter/gen-patch.py" "$tree" && cp -r "$tree" "$tree.twice" && "$avfilter/gen-patch.py" "$tree.twice"
+    ok "$version: FFmpeg's manual has the section" sh -c "cd '$tree' && perl doc/texi2pod.pl -Dconfig-all=yes -Dconfig-not-all=no \
+        -Idoc doc/ffmpeg-filters.texi | grep '^=head2 sora\$'"
     ok "$version: registering twice changes nothing" diff -r "$tree" "$tree.twice"
 done
 
