@@ -60,9 +60,10 @@ START_TEST(test_wan)
 {
     static struct sr_about a;
 
-    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\","
+    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\", \"lora\": \"l.pt\","
                                "\"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}", NULL), SORA_OK);
     ck_assert(!strcmp(a.preset, "longlive") && a.prompt_change == SR_CHANGE_RECACHE);
+    ck_assert(!strcmp(a.lora, "l.pt") && a.lora_scale == 1);
     ck_assert(!a.sampler.scheduled && a.sampler.window == 9 && a.sampler.sink == 0 && a.sampler.last_step);
     ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"chunk_latents\": 3, \"sampler\": {\"kind\": \"renoise\","
                                "\"first_timesteps\": [1000, 750.5, 20], \"timesteps\": [900], \"window\": 9}}", NULL), SORA_OK);
@@ -104,6 +105,9 @@ START_TEST(test_refused)
         { "\"sampler\": {\"first_timesteps\": [500]}", "sampler.timesteps is not" },
         { "\"sampler\": {\"timesteps\": [500], \"shift\": 5}", "and so is sampler.shift" },
         { "\"sampler\": {\"timesteps\": [500], \"next_steps\": 1}", "and so is sampler.next_steps" },
+        { "\"lora\": \"../lora.pt\"", "lora is \"../lora.pt\"" },
+        { "\"lora_scale\": 1", "lora_scale is there, lora is not" },
+        { "\"lora\": \"a\", \"lora_scale\": 1e9", "lora_scale" },
         { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}", "preset is \"longlive\", and sampler has steps of its own" },
     };
     static struct sr_about a;

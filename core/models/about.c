@@ -6,7 +6,7 @@
 
 static const char *const keys[] = {
     "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps", "text_tokens",
-    "position_waves", "spread", "spread_next", "chunk_latents", "chunk_frames", "prompt_change", "sampler",
+    "position_waves", "spread", "spread_next", "chunk_latents", "chunk_frames", "prompt_change", "sampler", "lora", "lora_scale",
     "text_unknown", "inputs", "position_channels",      /* for people who read it: other files say the same to us */
 };
 static const char *const sampler_keys[] = {
@@ -33,7 +33,14 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
     if (n && n != SR_COUNT(a->latent))
         return sr_fail(err, SORA_ERR_MODEL, "%s: latent has %zu numbers; wanted: channels, rows, columns", path, n);
     if ((r = sr_config_float(c, "guidance", 0, 100, &a->guidance, err)) < 0) return r;
-    return sr_config_int(c, "steps", 1, 1000, &a->steps, err);
+    if ((r = sr_config_int(c, "steps", 1, 1000, &a->steps, err)) < 0) return r;
+    if ((r = sr_config_string(c, "lora", a->lora, sizeof a->lora, err)) < 0) return r;
+    if (strchr(a->lora, '/'))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: lora is \"%s\"; wanted: the name of a file in the same folder", path, a->lora);
+    if (sr_config_has(c, "lora_scale") && !a->lora[0])
+        return sr_fail(err, SORA_ERR_MODEL, "%s: lora_scale is there, lora is not; wanted: the name of a file", path);
+    a->lora_scale = 1;
+    return sr_config_float(c, "lora_scale", -100, 100, &a->lora_scale, err);
 }
 
 static sora_result read_spread(const struct sr_config *c, const char *path, const char *key, double *out, size_t *n,

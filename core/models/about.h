@@ -25,6 +25,8 @@ enum sr_prompt_change {
 struct sr_about {
     bool found;                 /* there is a sora.json */
     char family[32], licence[64], preset[64];
+    char lora[128];             /* file in the folder: additions to the weights */
+    double lora_scale;
     int64_t width, height, rate, frames;
     int64_t latent[3];          /* C, H, W of a model that works at one size only */
     double guidance;            /* of models that make clips */

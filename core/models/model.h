@@ -43,6 +43,8 @@ sora_result sr_model_probe(struct sr_model_info *info, const char *path, sora_er
 struct sr_model_setup {
     const char *path;
     const char *shape;          /* instead of path: random weights of a published shape (bench) */
+    const char *lora;           /* file of additions to the weights (weights/lora.h), or NULL */
+    double lora_scale;
     uint64_t seed;
     size_t F, H, W;             /* chunk and latent size */
     size_t window, sink;

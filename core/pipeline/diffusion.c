@@ -54,6 +54,7 @@ static sora_result load(struct sr_pipeline *p, const struct sr_sink *sink, sora_
     const struct sr_model_setup setup = {
         .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W,
         .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink, .renews = d->sc.change == SR_CHANGE_RECACHE,
+        .lora = d->lora, .lora_scale = d->about.lora_scale,
         .prompts = guided(d) ? 2 : 1,
     };
     sora_result r;
@@ -176,6 +177,7 @@ static void close_diffusion(struct sr_pipeline *p)
     sr_model_close(&d->model);
     sr_ctx_close(&d->c);
     sr_parts_free(&d->parts);
+    sr_free(d->lora);
     sr_free(d);
 }
 
@@ -213,6 +215,8 @@ static sora_result probe_parts(struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s: decodes latents of %d channels, the transformer makes %d; they are of different "
                        "models", d->parts.vae, d->vi.channels, d->mi.channels);
     if ((r = sr_about_read(&d->about, d->parts.folder, err)) < 0) return r;
+    if (d->about.lora[0] && !(d->lora = sr_asprintf("%s/%s", d->parts.folder, d->about.lora)))
+        return sr_fail_nomem(err, sizeof d->about.lora, "a path");
     if (d->about.found && !d->decode_only && strcmp(d->about.family, d->mi.family))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: family is \"%s\", the transformer's is \"%s\"; they are of different "
                        "models", d->parts.folder, d->about.family, d->mi.family);

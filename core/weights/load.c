@@ -2,7 +2,7 @@
 /* A model's loader as its list of names: after the first failure nothing is done, and the result says which it was. */
 #include <stdio.h>
 
-#include "weights/weights.h"
+#include "weights/lora.h"
 
 static void keep(struct sr_loader *l, sora_result r)
 {
@@ -33,6 +33,17 @@ static bool get(struct sr_loader *l, struct sr_param *p, int ndim, const size_t 
     return !skip(l);
 }
 
+/* What the model's additions, if it has any, make of the weight. */
+static bool add(struct sr_loader *l, struct sr_param *p, float **sum, size_t out, size_t in, const char *name)
+{
+    char full[512];
+
+    if (!l->lora || l->c->plan) return true;
+    snprintf(full, sizeof full, "%s%s", l->prefix, name);
+    keep(l, sr_lora_add(l->lora, p, sum, out, in, full, l->err));
+    return l->result >= 0;
+}
+
 float *sr_load_f32(struct sr_loader *l, int ndim, const size_t *dim, const char *name)
 {
     struct sr_param p;
@@ -55,6 +66,7 @@ struct sr_linear *sr_load_linears(struct sr_loader *l, size_t out, size_t in, bo
     enum { PARTS_MAX = 8 };
     struct sr_param weights[PARTS_MAX], biases[PARTS_MAX];
     size_t outs[PARTS_MAX];
+    float *sums[PARTS_MAX] = { NULL };
     struct sr_linear *v = NULL;
 
     if (skip(l)) return NULL;
@@ -64,14 +76,17 @@ struct sr_linear *sr_load_linears(struct sr_loader *l, size_t out, size_t in, bo
     }
     for (int i = 0; i < parts; i++) {
         outs[i] = out;
-        if (!get(l, &weights[i], 2, (size_t[]){ out, in }, names[i], ".weight")) return NULL;
-        if (bias && !get(l, &biases[i], 1, &out, names[i], ".bias")) return NULL;
+        if (!get(l, &weights[i], 2, (size_t[]){ out, in }, names[i], ".weight")) goto done;
+        if (bias && !get(l, &biases[i], 1, &out, names[i], ".bias")) goto done;
+        if (!add(l, &weights[i], &sums[i], out, in, names[i])) goto done;
     }
     keep(l, sr_linear_open(l->c, &v, weights, bias ? biases : NULL, outs, parts, in, f32_only, l->err));
     for (int i = 0; i < parts; i++) {
         forget(l, names[i], ".weight");
         if (bias) forget(l, names[i], ".bias");
     }
+done:
+    for (int i = 0; i < parts; i++) sr_free(sums[i]);
     return v;
 }
 

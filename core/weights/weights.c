@@ -88,9 +88,10 @@ void sr_weights_rename(struct sr_weights *w, sr_rename_fn *fn, const char *prefi
  */
 bool sr_weights_detect(struct sr_weights *w, sr_rename_fn *fn, const char *probe)
 {
-    static const char *const outer[] = { "", "generator_ema.", "generator.", "ema.", "state_dict." };
+    static const char *const outer[] = { "", "generator_ema.", "generator.", "ema.", "state_dict.", "generator_lora." };
     static const char *const inner[] = { "", "model.", "net.", "module.", "diffusion_model.",
-                                         "model.diffusion_model.", "model._fsdp_wrapped_module." };
+                                         "model.diffusion_model.", "model._fsdp_wrapped_module.",
+                                         "base_model.model.", "transformer." };
     char had[sizeof w->prefix], prefix[sizeof w->prefix];
     sr_rename_fn *const had_fn = w->rename;
 

@@ -61,9 +61,12 @@ sora_result sr_weights_get(struct sr_weights *w, struct sr_param *p, sora_error 
 
 /* ---- Loader: after the first failure every call does nothing: a model's loader reads as its list of names ---- */
 
+struct sr_lora;
+
 struct sr_loader {
     struct sr_ctx *c;
     struct sr_weights *w;
+    struct sr_lora *lora;       /* lora.h: added to the weights of linear layers; NULL: nothing is */
     sora_error *err;
     sora_result result;         /* of the first failure, SORA_OK */
     char prefix[256];           /* put before each name: "blocks.3." */

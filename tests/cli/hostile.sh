@@ -193,6 +193,8 @@ about '{"family": "wan", "frames": -1}' frames
 about '{"family": "wan", "chunk_latents": 1e9}' chunk_latents
 about '{"family": "wan", "prompt_change": "jump"}' prompt_change
 about '{"family": "wan", "sampler": {"windw": 3}}' sampler.windw
+about '{"family": "wan", "lora": "nosuch.pt"}' m/nosuch.pt
+about '{"family": "wan", "lora": "spiece.model"}' m/spiece.model
 about '{"family": "wan", "chunk_latents": 1}' "sampler.window is missing"
 about '{"family": "wan", "chunk_latents": 1, "sampler": {"window": 0}}' "sampler.window and sampler.sink are 0"
 about '{"family": "wan", "chunk_latents": 1, "chunk_frames": 5, "sampler": {"window": 3}}' chunk_frames

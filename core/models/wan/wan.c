@@ -81,6 +81,7 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
     struct wan *m = sr_zalloc(sizeof *m);
     void *model = m;
     struct sr_weights *w = NULL;
+    struct sr_lora *lora = NULL;
     const struct sr_shape *shape;
     sora_result r = SORA_ERR_NOT_FOUND;
 
@@ -102,11 +103,13 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
     if ((r = sr_wan_model_info(info, &m->k, err)) < 0) goto done;
     set_sizes(m, s);
     if ((r = make_parts(c, m, s, err)) < 0) goto done;
-    if ((r = sr_wan_load(c, m, w, err)) < 0) goto done;
+    if (s->lora && (r = sr_lora_open(&lora, s->lora, s->lora_scale, sr_wan_original_name, c->threads, c->cancel, err)) < 0) goto done;
+    if ((r = sr_wan_load(c, m, w, lora, err)) < 0) goto done;
     if ((r = plan(c, m, s, err)) < 0) goto done;
     *out = m;
     model = NULL;
 done:
+    sr_lora_close(&lora);
     sr_weights_close(&w);
     wan_close(&model);
     return r;

@@ -11,6 +11,7 @@
 #include "models/about.h"
 #include "models/family.h"
 #include "models/kv_cache.h"
+#include "weights/lora.h"
 
 #define WAN_TEXT_LEN 512        /* rows of text, padding included, that every published Wan was trained with */
 
@@ -70,7 +71,8 @@ sora_result sr_wan_model_info(struct sr_model_info *info, const struct wan_confi
 bool sr_wan_original_name(char *out, size_t size, const char *name);
 
 /* ---- wan_load.c ---- */
-sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, sora_error *err);
+/* lora: NULL: no additions */
+sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, struct sr_lora *lora, sora_error *err);
 void sr_wan_unload(struct wan *m);
 
 /* ---- wan_dit.c ---- */

@@ -118,9 +118,9 @@ static sora_result make_text(struct sr_ctx *c, struct wan *m, sora_error *err)
     return SORA_OK;
 }
 
-sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, sora_error *err)
+sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, struct sr_lora *lora, sora_error *err)
 {
-    struct sr_loader l = { .c = c, .w = w, .err = err };
+    struct sr_loader l = { .c = c, .w = w, .lora = lora, .err = err };
     const size_t C = m->C;
     const size_t past = m->cache ? sr_kv_cache_capacity(m->cache[0]) : 0;
     sora_result r;
@@ -139,6 +139,7 @@ sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, s
     m->head = sr_load_linear(&l, (size_t)m->k.out * m->patch, C, true, true, "proj_out");
     m->head_mod = load_table(&l, 2, C);
     if ((r = l.result) < 0) return r;
+    if (lora && (r = sr_lora_done(lora, err)) < 0) return r;
     if ((r = make_angles(m, past + m->F, err)) < 0) return r;
     if ((r = make_place(m, err)) < 0) return r;
     return make_text(c, m, err);
