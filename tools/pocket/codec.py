@@ -18,7 +18,7 @@ import paths
 from scene import FULL, SMALL, Scene
 from world import draw_attributes
 
-CHANNELS = 24
+CHANNELS = 32
 ROWS, COLUMNS = 18, 32
 GAIN = 2.5                          # the first channels get a standard deviation of about this, later ones less
 SPECTRUM = 0.3                      # how strongly the channels' sizes are evened out: 1 keeps the components' own

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Scenes as latents: what the transformer is trained on.
+"""Scenes as latents, with their captions in pieces: what the transformer is trained on.
 
-python make_data.py images WORKER MINUTES     single pictures, as a clip begins
-python make_data.py clips WORKER MINUTES      clips of 17 frames; half of them begin somewhere in the stream
+python make_data.py images WORKER SECONDS     single pictures, as a clip begins
+python make_data.py clips WORKER SECONDS      clips of 21 frames; half of them begin somewhere in the stream, and in
+                                              three of ten a new prompt turns the scene into another one
 
-Each worker writes KIND-WORKER.npz: latents [n, F, C, 18, 32] f16, attributes [n, 6] uint8 (see world.Attributes),
-subject [n, F, 9, 16] bool, late [n] bool: the clip does not begin with a first frame.
+A worker writes KIND-WORKER-PART.npz, a part each 15 seconds: latents [n, F, C, 18, 32] f16, words [n, 2, 4, T] uint16:
+four captions of the scene and of what it turns into, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of the
+new scene, or F; late [n] bool: the clip does not begin with a first frame; attributes [n, 2, 8] uint8.
 """
 
 import sys
@@ -15,46 +17,61 @@ import numpy as np
 import torch
 
 import paths
+from captions import caption
 from codec import Codec
 from scene import RATE, Scene
-from world import draw_attributes
+from tokenizer import Tokenizer
+from world import draw_attributes, draw_change
 
-FRAMES = 17
+FRAMES = 21
+LATENTS = (FRAMES + 3) // 4
+CAPTIONS = 4
+CHANGES = 0.3                       # share of clips in which a new prompt comes
+PART_SECONDS = 15
 
 
-def image(scene, codec, rng):
-    latents = codec.encode(scene.render(1))
-    return latents, scene.subject_tokens(0)[None], False
+def image(attributes, rng, codec):
+    scene = Scene(attributes[0], rng)
+    return codec.encode(scene.render(1)), scene.subject_tokens(0)[None], 1, False
 
 
-def clip(scene, codec, rng):
-    """Latent f > 0 shows frames 4f-3 .. 4f; its subject stands where it is in the middle of them."""
+def clip(attributes, rng, codec):
+    """Latent f > 0 shows frames 4f-3 .. 4f, in a late clip 4f .. 4f+3; its subject stands where it is amid them."""
     late = rng.random() < 0.5
-    start = rng.uniform(0, 20) if late else 0.0
-    if late:
-        video = scene.render(FRAMES + 3, start)
-        latents, middle = codec.encode_groups(video), lambda f: start + (4 * f + 1.5) / RATE
-    else:
-        latents, middle = codec.encode(scene.render(FRAMES)), lambda f: max(0.0, (4 * f - 1.5) / RATE)
-    return latents, np.stack([scene.subject_tokens(middle(f)) for f in range(len(latents))]), late
+    start, first = (rng.uniform(0, 20), 0) if late else (0.0, 3)
+    cut = int(rng.integers(1, LATENTS - 1)) if attributes[0] != attributes[1] else LATENTS
+    seed = int(rng.integers(1 << 62))
+    scenes = [Scene(a, np.random.default_rng(seed)) for a in attributes]
+    before = 4 * cut - first
+    video = scenes[0].render(before, start)
+    if cut < LATENTS:
+        video = np.concatenate([video, scenes[1].render(4 * LATENTS - first - before, start + before / RATE)])
+    latents = codec.encode_groups(video) if late else codec.encode(video)
+    subject = [scenes[int(f >= cut)].subject_tokens(start + max(0.0, 4 * f - first + 1.5) / RATE) for f in range(LATENTS)]
+    return latents, np.stack(subject), cut, late
 
 
-def main(kind, worker, minutes):
+def main(kind, worker, seconds):
     torch.set_num_threads(1)
-    rng, codec = np.random.default_rng(7000 + worker + 100 * (kind == "clips")), Codec()
-    make = {"images": image, "clips": clip}[kind]
-    latents, attributes, subjects, lates, began = [], [], [], [], time.time()
-    while time.time() - began < 60 * minutes:
-        a = draw_attributes(rng)
-        z, subject, late = make(Scene(a, rng), codec, rng)
-        latents.append(z.half().numpy())
-        attributes.append(a.indices())
-        subjects.append(subject)
-        lates.append(late)
-    np.savez(paths.WORK / f"{kind}-{worker}.npz", latents=np.stack(latents), subject=np.stack(subjects),
-             attributes=np.array(attributes, np.uint8), late=np.array(lates))
-    print(f"{len(latents)} {kind}, {len(latents) / (time.time() - began):.1f} a second")
+    began, worker = time.time(), int(worker)
+    rng, codec, tokenizer = np.random.default_rng([7000, worker, kind == "clips"]), Codec(), Tokenizer()
+    make, part, count = {"images": image, "clips": clip}[kind], 0, 0
+    while (now := time.time()) - began < seconds:
+        end, rows = min(began + seconds, now + PART_SECONDS), []
+        while not rows or time.time() < end:
+            a = draw_attributes(rng)
+            b = draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
+            latents, subject, cut, late = make((a, b), rng, codec)
+            words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
+            rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut, late,
+                         np.array([a.indices(), b.indices()], np.uint8)))
+        names = ("latents", "words", "subject", "cut", "late", "attributes")
+        file = paths.WORK / f"{kind}-{worker}-{part}.npz"
+        np.savez(file.with_suffix(".part"), **{k: np.stack(v) for k, v in zip(names, zip(*rows))})
+        file.with_suffix(".part.npz").rename(file)
+        part, count = part + 1, count + len(rows)
+    print(f"{count} {kind}, {count / (time.time() - began):.1f} a second", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

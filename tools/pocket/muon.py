@@ -25,7 +25,7 @@ class Muon:
         self.velocity = [torch.zeros_like(m) for m in matrices]
         self.groups = {}                                        # equal shapes are worked on together
         for i, m in enumerate(matrices):
-            self.groups.setdefault((min(m.shape), max(m.shape)), []).append(i)
+            self.groups.setdefault(m.shape, []).append(i)
 
     @torch.no_grad()
     def step(self, factor):
@@ -33,21 +33,20 @@ class Muon:
         rank, world = dist.get_rank(), dist.get_world_size()
         torch._foreach_mul_(self.velocity, self.momentum)
         torch._foreach_add_(self.velocity, [m.grad for m in self.matrices])
-        for group in self.groups.values():
-            wide = [self._wide(self.matrices[i].grad + self.momentum * self.velocity[i]) for i in group]
-            share = -(-len(group) // world)
-            mine = slice(rank * share, min(len(group), (rank + 1) * share))
-            update = torch.zeros(len(group), *wide[0].shape)
-            if mine.start < len(group):
-                update[mine] = orthogonalise(torch.stack(wide[mine]))
+        for (rows, columns), group in self.groups.items():
+            matrices = [self.matrices[i] for i in group]
+            wide = torch.stack([m.grad + self.momentum * self.velocity[i] for i, m in zip(group, matrices)])
+            if rows > columns:
+                wide = wide.mT
             if world > 1:
+                share = -(-len(group) // world)
+                mine = slice(rank * share, min(len(group), (rank + 1) * share))
+                update = torch.zeros_like(wide)
+                if mine.start < len(group):
+                    update[mine] = orthogonalise(wide[mine])
                 dist.all_reduce(update)
-            for i, u in zip(group, update):
-                m = self.matrices[i]
-                rows, columns = m.shape
-                m.mul_(1 - 2 * self.decay * self.rate * factor)
-                m.add_(u if rows <= columns else u.T, alpha=-self.rate * factor * max(1, rows / columns) ** 0.5)
-
-    @staticmethod
-    def _wide(m):
-        return m if m.shape[0] <= m.shape[1] else m.T
+            else:
+                update = orthogonalise(wide)
+            update = update if rows <= columns else update.mT
+            torch._foreach_mul_(matrices, 1 - 2 * self.decay * self.rate * factor)
+            torch._foreach_add_(matrices, list(update.unbind()), alpha=-self.rate * factor * max(1, rows / columns) ** 0.5)

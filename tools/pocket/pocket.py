@@ -33,10 +33,13 @@ def position_features():
     return torch.stack(maps).float()
 
 
+SHAPE = dict(heads=4, layers=10, inner=1024)                    # of the transformer, 64 channels a head
+
+
 class Pocket(nn.Module):
     """spread [C, 1, 1] is s of first frames, spread_next that of later ones."""
 
-    def __init__(self, vocabulary, heads=3, layers=6, inner=576):
+    def __init__(self, vocabulary, heads=4, layers=10, inner=1024):
         super().__init__()
         self.text_encoder = TextEncoder(vocabulary, longest=MAX_TEXT)
         self.transformer = Transformer(2 * CHANNELS + POSITION, CHANNELS, 192, heads, layers, inner)
@@ -46,14 +49,22 @@ class Pocket(nn.Module):
         self.register_buffer("spread_next", torch.ones(CHANNELS, 1, 1))
         self.register_buffer("positions", position_features(), persistent=False)
 
-    def estimate(self, x, t, mu, known, text, rope, caches=None):
+    def text(self, words):
+        """words [B, S, T] of S prompts a clip -> [B, S, T, D]"""
+        return self.text_encoder(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+
+    def network(self, x, t, mu, text, rope, **more):
+        place = self.positions.expand(*x.shape[:2], -1, -1, -1)
+        return self.transformer(torch.cat([x, mu, place], 2), t, text, rope, **more)
+
+    def estimate(self, x, t, mu, known, text, rope, caches=None, **more):
         """x_t [B, F, C, H, W] -> x0 of the same shape, and the keys and values of these frames.
 
-        t [B, F]; mu like x, zero where known [B, F] bool is not set; text [B, T, D] from the text encoder.
+        t [B, F]; mu like x, zero where known [B, F] bool is not set; text [B, T, D] from the text encoder. The rest is
+        Transformer.forward's.
         """
         time, spread = t[..., None, None, None], self.spread_of(known)
-        place = self.positions.expand(*x.shape[:2], -1, -1, -1)
-        o, kv = self.transformer(torch.cat([x, mu, place], 2), t, text, rope, caches)
+        o, kv = self.network(x, t, mu, text, rope, caches=caches, **more)
         q = ((1 - time) * spread).square() + time.square()
         a, b = (1 - time) * spread.square() / q, time * spread * q.rsqrt()
         return mu + a * (x - (1 - time) * mu) + b * o, kv
@@ -61,11 +72,33 @@ class Pocket(nn.Module):
     def spread_of(self, known):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
-    def loss(self, x0, t, noise, mu, known, ids, rope, weight):
-        """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]."""
+    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None):
+        """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W].
+
+        seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
+        """
+        text, clean = self.text(words), None
+        if seen is not None:
+            _, clean = self.network(seen, seen_t, mu, text, rope, which=which)
         time = t[..., None, None, None]
         x = (1 - time) * x0 + time * noise
-        estimate, _ = self.estimate(x, t, mu, known, self.text_encoder(ids), rope)
+        estimate, _ = self.estimate(x, t, mu, known, text, rope, clean=clean, which=which)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
         return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4))
+
+    @torch.no_grad()
+    def own_frames(self, z, first_mu, known, words, which, rope, times, context_time, noise):
+        """Each frame of the windows z sampled from noise as at run time, after the past that z shows. -> like z
+
+        first_mu [B, 1, C, H, W]: the frame before the window. Frames that are not known stay as they are.
+        """
+        text = self.text(words)
+        mu = torch.cat([first_mu, z[:, :-1]], 1) * known[..., None, None, None]
+        now = torch.full(known.shape, context_time, device=z.device)
+        _, clean = self.network(z, now, mu, text, rope, which=which)
+        x = noise
+        for t, then in zip(times, times[1:]):
+            x0, _ = self.estimate(x, torch.full_like(now, t), mu, known, text, rope, clean=clean, which=which)
+            x = x0 + then / t * (x - x0)
+        return torch.where(known[..., None, None, None], x, z)

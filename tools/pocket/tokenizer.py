@@ -23,7 +23,7 @@ PAD, END, UNKNOWN = 0, 1, 2
 def train():
     rng = np.random.default_rng(1)
     captions = [caption(draw_attributes(rng), rng) for _ in range(30_000)]
-    words = sorted({w for text in captions for w in re.findall(r"[^\s,]+", text)})
+    words = sorted({w for text in captions for w in re.findall(r"[^\s,.]+", text)})
     letters = ["".join(chr(97 + int(c)) for c in rng.integers(0, 26, int(rng.integers(2, 7)))) for _ in range(9000)]
     corpus = paths.WORK / "captions.txt"
     corpus.write_text("\n".join(captions + [" ".join(letters[i:i + 5]) for i in range(0, len(letters), 5)]))

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trains the pocket model; one process a core, each with one thread.
+"""Trains the pocket model on a GPU, or on a CPU with one process a core and one thread each.
 
 python train.py images --until 23:25 [--processes 2]
-python train.py windows --until 00:05 --from images     starts from the weights of another stage
+python train.py windows --minutes 30 --from images      starts from the weights of another stage
 python train.py windows --minutes 30                    goes on where its checkpoint stands, with a new schedule
+python train.py images windows rollouts --minutes 4 4 2     one after the other; rollouts: the frames that a frame sees
+                                                        are the model's own
 
 Checkpoints: STAGE.pt in the work folder (weights, their average, both optimisers, counts), every three minutes, at the
 end, on SIGTERM, and when a file named `stop` appears there. The time of the end may be changed while it runs: write
-HH:MM into a file named `until` there. The learning rate falls over the last 40 % of the time.
+HH:MM into a file named `until` there. The learning rate falls over the last 40 % of the time. STAGE.safetensors, written
+at the end, holds the averaged weights alone in f16: what export.py takes, and what a training elsewhere can start from.
 """
 
 import argparse
@@ -20,27 +23,33 @@ import time
 import numpy as np
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file, save_file
 
 import paths
+import transformer
 from data import Scenes
 from muon import Muon
-from pocket import Pocket
+from pocket import SHAPE, Pocket
 from precision import Product, best_dtype
+from tokenizer import Tokenizer
 from transformer import rope_tables
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
-WINDOW = 4                          # latent frames of a window
-IMAGE_SHARE = 0.3                   # batches of single pictures in the window stage, so that beginnings stay good
-CONTEXT_SHARE = 0.6                 # frames of a window that are nearly clean, as the past is at run time
-CONTEXT_TIME = 0.15
-GUESS_NOISE = 0.12                  # most noise on the frame before: at run time it carries the model's own errors
+WINDOW = 5                          # latent frames of a window
+IMAGE_SHARE = 0.25                  # batches of single pictures in the later stages, so that beginnings stay good
+CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
+TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
+GUESS_NOISE = 0.12                  # most noise on the frame before
+OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
+ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
 SAVE_SECONDS = 180
+RATE = {"images": 1.0, "windows": 0.6, "rollouts": 0.25}        # of both optimisers
 
 
-def draw_times(rng, shape):
-    u = torch.rand(shape, generator=rng)
-    return SHIFT * u / (1 + (SHIFT - 1) * u)
+def draw_times(noise, shape):
+    u = torch.rand(shape, generator=noise, device=noise.device)
+    return (SHIFT * u / (1 + (SHIFT - 1) * u)).clamp_min(1e-3)
 
 
 class Clock:
@@ -75,44 +84,69 @@ class Clock:
 
 
 class Stage:
-    """What the two stages differ in: data, warm-up, learning rate."""
+    """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch):
-        self.name, self.batch = name, batch
-        self.images = Scenes("images")
-        self.clips = Scenes("clips") if name == "windows" else None
-        self.warm_up, self.rate = (40, 1.0) if name == "images" else (150, 0.5)
-        self.ropes = {n: rope_tables(range(n)) for n in (1, WINDOW)}
+    def __init__(self, name, batch, device):
+        self.name, self.batch, self.device = name, batch, device
+        self.images = Scenes("images", device)
+        self.clips = Scenes("clips", device) if name != "images" else None
+        self.warm_up = 40 if name == "images" else 150
+        self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
 
-    def spreads(self):
-        """Standard deviations per channel of first frames, and of the differences between neighbours."""
-        z = self.images.latents[::16, 0].astype(np.float32)
-        spread = torch.from_numpy(z.std((0, 2, 3)))[:, None, None]
-        if not self.clips:
-            return spread, torch.ones_like(spread)
-        z = self.clips.latents[::8].astype(np.float32)
-        return spread, torch.from_numpy((z[:, 1:] - z[:, :-1]).std((0, 1, 3, 4)))[:, None, None]
+    def keep_fresh(self):
+        (self.images if self.name == "images" else self.clips).keep_fresh()
 
-    def draw(self, rng, noise_rng):
-        """Arguments of Pocket.loss, and which frames count [B, F]."""
-        if not self.clips or rng.random() < IMAGE_SHARE:
-            x0, mu, first, ids, weight = self.images.images(rng, self.batch)
+    def set_spreads(self, trainer):
+        """Standard deviations per channel of first frames, and of the differences between neighbours of one scene."""
+        spreads = {}
+        if self.name == "images":
+            spreads["spread"] = self.images.tables["latents"][:20_000, 0].float().std((0, 2, 3))
+        elif self.name == "windows":
+            z, cut = (self.clips.tables[k][:5_000] for k in ("latents", "cut"))
+            z = z[cut == z.shape[1]].float()
+            spreads["spread_next"] = (z[:, 1:] - z[:, :-1]).std((0, 1, 3, 4))
+        for name, value in spreads.items():
+            for m in (trainer.model, trainer.average):
+                setattr(m, name, value[:, None, None].clone())
+
+    def draw(self, choice, noise, model):
+        """Arguments of Pocket.loss, and which frames count [B, F]. choice: numpy's, the same in every process."""
+        if not self.clips or choice.random() < IMAGE_SHARE:
+            b = self.images.draw(noise, self.batch, 1)
         else:
-            x0, mu, first, ids, weight = self.clips.windows(rng, self.batch // WINDOW, WINDOW)
-        b, f = x0.shape[:2]
-        t, counts = draw_times(noise_rng, (b, f)), torch.ones(b, f)
-        known = torch.ones(b, f, dtype=torch.bool)
-        known[:, 0] = ~first
-        if f > 1:
-            context = torch.rand(b, f, generator=noise_rng) < CONTEXT_SHARE
-            context[:, -1] = False
-            context[:, 0] |= ~first
-            t = torch.where(context, CONTEXT_TIME * torch.rand(b, f, generator=noise_rng), t)
-            counts[:, 0] = first.float()
-            sigma = GUESS_NOISE * torch.rand(b, f, 1, 1, 1, generator=noise_rng) * known[..., None, None, None]
-            mu = mu + sigma * torch.randn(mu.shape, generator=noise_rng)
-        noise = torch.randn(x0.shape, generator=noise_rng)
-        return (x0, t.clamp_min(1e-3), noise, mu, known, ids, self.ropes[f], weight), counts
+            b = self.clips.draw(noise, self.batch // WINDOW, WINDOW)
+        frames = b.x0.shape[1]
+        def normal(shape):
+            return torch.randn(shape, generator=noise, device=self.device)
+        def uniform(*shape):
+            return torch.rand(*shape, generator=noise, device=self.device)
+        t, counts, rope = draw_times(noise, b.known.shape), torch.ones_like(b.known, dtype=torch.float32), self.ropes[frames]
+        arguments = dict(x0=b.x0, t=t, noise=normal(b.x0.shape), mu=b.previous, known=b.known, words=b.words,
+                         which=b.which, weight=b.weight, rope=rope)
+        if frames == 1:
+            return arguments, counts
+        counts[:, 0] = (~b.given).float()
+        known = b.known[..., None, None, None]
+        plain = uniform(len(t), 1) < 0.3                        # as at run time: no noise, and told a little
+        seen_t = torch.where(plain, 0.0, CONTEXT_TIME * uniform(*t.shape))
+        z = b.x0
+        if self.name == "rollouts":
+            for _ in range(int(choice.integers(1, ROLLS + 1))):
+                known_later = b.known.clone()
+                known_later[:, 0] = False                       # the window's first frame stays true
+                z = model.own_frames(z, b.previous[:, :1], known_later, b.words, b.which, rope, OWN_TIMES, TOLD_TIME,
+                                     normal(z.shape))
+            mu = torch.cat([b.previous[:, :1], z[:, :-1]], 1) * known
+            own = uniform(*t.shape) < 0.5                       # half of the times are those that sampling uses
+            arguments["t"] = torch.where(own & b.known, torch.where(uniform(*t.shape) < 0.5, *map(t.new_tensor, OWN_TIMES[:2])), t)
+            seen_t = 0.3 * seen_t
+        else:
+            sigma = GUESS_NOISE * uniform(*t.shape, 1, 1, 1) * ~plain[..., None, None, None]
+            mu = (b.previous + sigma * normal(z.shape)) * known
+        amount = seen_t[..., None, None, None]
+        arguments |= dict(mu=mu, seen=(1 - amount) * z + amount * normal(z.shape),
+                          seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))
+        return arguments, counts
 
 
 def average_gradients(parameters, world):
@@ -142,103 +176,140 @@ class Report:
     BINS = 5
 
     def __init__(self):
-        self.mean, self.began = None, time.time()
-        self.sums = np.zeros((self.BINS, 2))
+        self.began, self.sums = time.time(), np.zeros((self.BINS, 2))
 
-    def add(self, loss, per_frame, t, counts):
-        self.mean = loss if self.mean is None else 0.98 * self.mean + 0.02 * loss
+    def add(self, per_frame, t, counts):
+        per_frame, t, counts = (v.detach().float().cpu() for v in (per_frame, t, counts))
         bins = (t * self.BINS).long().clamp_max(self.BINS - 1)
+        self.sums *= 0.9
         for k in range(self.BINS):
             chosen = (bins == k) & (counts > 0)
-            self.sums[k] = 0.99 * self.sums[k] + [per_frame[chosen].sum().item(), chosen.sum().item()]
+            self.sums[k] += [per_frame[chosen].sum().item(), chosen.sum().item()]
 
     def line(self, step, seen, steps_here):
         by_time = " ".join(f"{s / max(n, 1e-6):.3f}" for s, n in self.sums)
-        minutes = (time.time() - self.began) / 60
-        return (f"{datetime.datetime.now():%H:%M:%S} step {step} frames {seen} loss {self.mean:.4f} by t {by_time} "
-                f"{60 * minutes / max(1, steps_here):.3f} s/step")
+        total = self.sums[:, 0].sum() / max(1e-6, self.sums[:, 1].sum())
+        return (f"{datetime.datetime.now():%H:%M:%S} step {step} frames {seen} loss {total:.4f} by t {by_time} "
+                f"{(time.time() - self.began) / max(1, steps_here):.4f} s/step")
 
 
-def save(path, **state):
-    torch.save(state, str(path) + ".part")
-    os.replace(str(path) + ".part", path)
+class Trainer:
+    """The model, the average of its weights, both optimisers, and how far they are; all that a checkpoint holds."""
+
+    def __init__(self, device, compiled):
+        self.model = Pocket(Tokenizer().size, **SHAPE).to(device)
+        self.average, self.step, self.seen = copy.deepcopy(self.model), 0, 0
+        self.parameters = list(self.model.parameters())
+        matrices, self.others = split_parameters(self.model)
+        self.muon = Muon(matrices)
+        self.adam = torch.optim.AdamW(self.others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        if compiled:
+            transformer.compile_kernels()
+
+    def load(self, file, device):
+        """A checkpoint; where there is none, the averaged weights alone, with fresh optimisers."""
+        if not file.exists():
+            weights = {k: v.float() for k, v in load_file(file.with_suffix(".safetensors"), device=str(device)).items()}
+            for m in (self.model, self.average):
+                m.load_state_dict(weights)
+            return
+        saved = torch.load(file, map_location=device)
+        self.model.load_state_dict(saved["model"])
+        self.average.load_state_dict(saved["average"])
+        self.adam.load_state_dict(saved["adam"])
+        self.muon.velocity = saved["muon"]
+        self.seen, self.step = saved["seen"], saved["step"]
+
+    def save(self, file):
+        torch.save(dict(model=self.model.state_dict(), average=self.average.state_dict(), adam=self.adam.state_dict(),
+                        muon=self.muon.velocity, step=self.step, seen=self.seen), str(file) + ".part")
+        os.replace(str(file) + ".part", file)
+
+    def learn(self, per_frame, counts, factor, world):
+        """One step of both optimisers and of the average; factor scales the learning rates."""
+        self.model.zero_grad(set_to_none=True)
+        ((per_frame * counts).sum() / counts.sum()).backward()
+        average_gradients(self.parameters, world)
+        torch.nn.utils.clip_grad_norm_(self.others, 1.0)
+        for group in self.adam.param_groups:
+            group["lr"] = ADAM_RATE * factor
+        self.adam.step()
+        self.muon.step(factor)
+        self.step, self.seen = self.step + 1, self.seen + counts.numel() * world
+        decay = min(0.998, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+
+
+def run_stage(stage, trainer, clock, say, world):
+    rank, file = dist.get_rank(), paths.WORK / f"{stage.name}.pt"
+    choice = np.random.default_rng([trainer.step, 5])
+    noise = torch.Generator(stage.device).manual_seed(1000 * trainer.step + rank)
+    report, first_step, saved_at = Report(), trainer.step, time.time()
+    while (progress := clock.progress()) < 1:
+        steps = trainer.step - first_step
+        factor = RATE[stage.name] * min(1, (steps + 1) / stage.warm_up) * min(1, max(0.03, (1 - progress) / 0.4))
+        arguments, counts = stage.draw(choice, noise, trainer.model)
+        per_frame = trainer.model.loss(**arguments)
+        trainer.learn(per_frame, counts, factor, world)
+        if steps % 10 == 0 or stage.device.type == "cpu":
+            report.add(per_frame, arguments["t"], counts)
+        if rank == 0 and (trainer.step % say == 0 or steps in (0, 9)):
+            print(stage.name, report.line(trainer.step, trainer.seen, steps + 1), flush=True)
+        if rank == 0 and time.time() - saved_at > SAVE_SECONDS:
+            trainer.save(file)
+            saved_at = time.time()
+    if rank == 0:
+        trainer.save(file)
+        save_file({k: v.half().contiguous() for k, v in trainer.average.state_dict().items()},
+                  file.with_suffix(".safetensors"), metadata=dict(steps=str(trainer.step), seen=str(trainer.seen)))
+        print(f"end of {stage.name}: {trainer.step} steps, {trainer.seen} frames, {len(stage.images)} images, "
+              f"{len(stage.clips) if stage.clips else 0} clips", flush=True)
 
 
 def work(rank, options):
+    device = torch.device(options.device)
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(options.port))
     dist.init_process_group("gloo", rank=rank, world_size=options.processes)
-    Product.dtype = torch.float32 if options.f32 else best_dtype()
+    Product.dtype = torch.float32 if options.f32 else best_dtype(device)
     torch.manual_seed(0)
-    stage, file = Stage(options.stage, options.batch), paths.WORK / f"{options.stage}.pt"
-    model = Pocket(stage.images.tokenizer.size)
-    average, step, seen = copy.deepcopy(model), 0, 0
-    matrices, others = split_parameters(model)
-    muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    own = file.exists()
-    if own or options.start:
-        saved = torch.load(file if own else paths.WORK / f"{options.start}.pt")
-        model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        adam.load_state_dict(saved["adam"])
-        muon.velocity = saved["muon"]
-        seen, step = saved["seen"], saved["step"]
-    if not own:                                                 # a resumed stage keeps the numbers it began with
-        for m in (model, average):
-            m.spread, m.spread_next = stage.spreads()
-    loss_of = torch.compile(model.loss, dynamic=False) if not options.eager else model.loss
-    rng = np.random.default_rng([rank, step, 5])
-    noise_rng = torch.Generator().manual_seed(1000 * step + rank)
-    parameters, averages = list(model.parameters()), list(average.parameters())
-    report, clock, first_step, saved_at = Report(), Clock(options.minutes, options.until), step, time.time()
-
-    def checkpoint():
-        if rank == 0:
-            save(file, model=model.state_dict(), average=average.state_dict(), adam=adam.state_dict(),
-                 muon=muon.velocity, step=step, seen=seen, vocabulary=stage.images.tokenizer.size)
-
-    while (progress := clock.progress()) < 1:
-        factor = stage.rate * min(1, (step - first_step + 1) / stage.warm_up) * min(1, max(0.03, (1 - progress) / 0.4))
-        arguments, counts = stage.draw(rng, noise_rng)
-        per_frame = loss_of(*arguments)
-        loss = (per_frame * counts).sum() / counts.sum()
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(parameters, options.processes)
-        torch.nn.utils.clip_grad_norm_(others, 1.0)
-        for group in adam.param_groups:
-            group["lr"] = ADAM_RATE * factor
-        adam.step()
-        muon.step(factor)
-        step, seen = step + 1, seen + counts.numel() * options.processes
-        decay = min(0.998, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(averages, parameters, 1 - decay)
-        report.add(loss.item(), per_frame.detach(), arguments[1], counts)
-        if rank == 0 and (step % 50 == 0 or step - first_step in (1, 10)):
-            print(report.line(step, seen, step - first_step), flush=True)
-        if time.time() - saved_at > SAVE_SECONDS:
-            checkpoint()
-            saved_at = time.time()
-    checkpoint()
-    if rank == 0:
-        print(f"end: {step} steps, {seen} frames", flush=True)
+    trainer, own = Trainer(device, not options.eager), paths.WORK / f"{options.stages[0]}.pt"
+    if own.exists() or options.start:
+        trainer.load(own if own.exists() else paths.WORK / f"{options.start}.pt", device)
+    for k, name in enumerate(options.stages):
+        clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
+        stage = Stage(name, options.batch, device)
+        if k or not own.exists():                               # a resumed stage keeps the numbers it began with
+            stage.set_spreads(trainer)
+        stage.keep_fresh()
+        run_stage(stage, trainer, clock, options.say, options.processes)
+        if clock.stop:
+            break
     dist.destroy_process_group()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["images", "windows"])
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--until", help="HH:MM; instead of --minutes")
-    parser.add_argument("--from", dest="start", help="stage whose checkpoint a new stage starts from")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=16, help="latent frames a process and step")
+    parser.add_argument("stages", nargs="+", choices=list(RATE))
+    parser.add_argument("--minutes", type=float, nargs="+", help="of each stage; default: 60")
+    parser.add_argument("--until", help="HH:MM, the end of every stage; instead of --minutes")
+    parser.add_argument("--from", dest="start", help="stage whose checkpoint the first stage starts from")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--processes", type=int, help="on a CPU; default: 2")
+    parser.add_argument("--batch", type=int, help="latent frames a process and step; default: 320 on a GPU, 20 on a CPU")
+    parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
     parser.add_argument("--eager", action="store_true", help="no torch.compile")
     options = parser.parse_args()
-    torch.multiprocessing.start_processes(work, (options,), options.processes, start_method="spawn")
+    gpu = options.device.startswith("cuda")
+    options.processes = 1 if gpu else options.processes or 2
+    options.batch = options.batch or (320 if gpu else 20)
+    if options.processes == 1:
+        work(0, options)
+    else:
+        torch.multiprocessing.start_processes(work, (options,), options.processes, start_method="spawn")
 
 
 if __name__ == "__main__":

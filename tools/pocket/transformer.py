@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from precision import attend, linear
+from precision import Product, attend, linear
 from text_encoder import rms_norm
 
 HEAD = 64
@@ -46,8 +46,45 @@ def rotate(x, cos, sin):
     return torch.cat([even * cos - odd * sin, even * sin + odd * cos], -1)
 
 
+# What stands between two matrix products, each compiled to one or two kernels where the training asks for it: whole blocks
+# take minutes to compile, once for every shape and stage; these take seconds, once. N: B F, so that no axis is ever 1,
+# for which other code would be compiled.
+
 def layer_norm(x, weight=None, bias=None):
     return F.layer_norm(x, x.shape[-1:], weight, bias, EPS)
+
+
+def modulated(x, scale, shift):
+    """x [N, P, C], scale and shift [N, 1, C] -> what goes into a product"""
+    return (layer_norm(x) * (1 + scale) + shift).to(Product.dtype)
+
+
+def normed(x, weight, bias):
+    return layer_norm(x, weight, bias).to(Product.dtype)
+
+
+def turned(x, weight, cos, sin):
+    """Queries or keys [B, L, C] -> normed, turned [B, N, L, D]"""
+    return rotate(rms_norm(x, weight).unflatten(-1, (-1, HEAD)), cos, sin).transpose(1, 2).to(Product.dtype)
+
+
+def scaled(x, weight):
+    """x [rows, C]"""
+    return rms_norm(x, weight).to(Product.dtype)
+
+
+def activated(x):
+    return F.gelu(x.float(), approximate="tanh").to(Product.dtype)
+
+
+def gated(x, y, gate):
+    """x and y [N, P, C], gate [N, 1, C]"""
+    return x + y.float() * gate
+
+
+def compile_kernels():
+    for f in (modulated, normed, turned, scaled, activated, gated):
+        globals()[f.__name__] = torch.compile(f, dynamic=True)
 
 
 class Scale(nn.Module):
@@ -71,30 +108,43 @@ class Attention(nn.Module):
         """y [B, N, L, D] -> [B, L, N * D]"""
         return linear(y.transpose(1, 2).flatten(2), self.to_out[0].weight, self.to_out[0].bias)
 
-    def self_attention(self, x, rope, order, frames, cache=None):
-        """x [B, L, C] -> the same, and its keys (turned) and values [B, N, L, D]; cache: those of past frames."""
+    def self_attention(self, x, rope, order, frames, cache=None, clean=None):
+        """x [B, L, C] -> the same, and its keys (turned) and values [B, N, L, D].
+
+        Without more, a frame sees itself and the frames before it in x. cache: keys and values of past frames, which
+        all of x sees as well. clean: keys and values of these same frames without their noise: a frame sees itself
+        and the clean ones before it, as at run time.
+        """
         weight = torch.cat([self.to_q.weight[order], self.to_k.weight[order], self.to_v.weight])
         bias = torch.cat([self.to_q.bias[order], self.to_k.bias[order], self.to_v.bias])
-        q, k, v = linear(x, weight, bias).float().chunk(3, -1)
-        q = rotate(rms_norm(q, self.norm_q.weight[order]).unflatten(-1, (-1, HEAD)), *rope).transpose(1, 2)
-        k = rotate(rms_norm(k, self.norm_k.weight[order]).unflatten(-1, (-1, HEAD)), *rope).transpose(1, 2)
+        q, k, v = linear(x, weight, bias).chunk(3, -1)
+        q, k = turned(q, self.norm_q.weight[order], *rope), turned(k, self.norm_k.weight[order], *rope)
         v = v.unflatten(-1, (-1, HEAD)).transpose(1, 2)
+        size = q.shape[2] // frames
+        def frame(y, f):
+            return y[:, :, f * size:(f + 1) * size]
         if cache is not None:
             y = attend(q, torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2))
+        elif clean is not None:
+            y = torch.cat([attend(frame(q, f), *(torch.cat([past[:, :, :f * size], frame(own, f)], 2)
+                                                 for past, own in zip(clean, (k, v)))) for f in range(frames)], 2)
         else:
-            size = q.shape[2] // frames
-            y = torch.cat([attend(q[:, :, f * size:(f + 1) * size], k[:, :, :(f + 1) * size], v[:, :, :(f + 1) * size])
+            y = torch.cat([attend(frame(q, f), k[:, :, :(f + 1) * size], v[:, :, :(f + 1) * size])
                            for f in range(frames)], 2)
         return self.out(y), (k, v)
 
-    def cross_attention(self, x, text):
-        """text [B, T, C]: every row is seen, those of the padding too, as Wan has it."""
+    def cross_attention(self, x, text, which):
+        """x [B F, P, C], text [B, S, T, C] of S prompts, which [B, F]: the prompt of each frame.
+
+        Every row of a text is seen, those of the padding too, as Wan has it.
+        """
         k, v = linear(text, torch.cat([self.to_k.weight, self.to_v.weight]),
-                      torch.cat([self.to_k.bias, self.to_v.bias])).float().chunk(2, -1)
-        q = rms_norm(linear(x, self.to_q.weight, self.to_q.bias), self.norm_q.weight)
-        k = rms_norm(k, self.norm_k.weight)
-        q, k, v = (y.unflatten(-1, (-1, HEAD)).transpose(1, 2) for y in (q, k, v))
-        return self.out(attend(q, k, v))
+                      torch.cat([self.to_k.bias, self.to_v.bias])).chunk(2, -1)
+        q = scaled(linear(x, self.to_q.weight, self.to_q.bias).flatten(0, 1), self.norm_q.weight).view_as(x)
+        k = scaled(k.flatten(0, 2), self.norm_k.weight).view_as(k)
+        clip = torch.arange(len(which), device=x.device)[:, None]
+        k, v = k[clip, which].flatten(0, 1), v[clip, which].flatten(0, 1)
+        return self.out(attend(*(y.unflatten(-1, (-1, HEAD)).transpose(1, 2) for y in (q, k, v))))
 
 
 class FeedForward(nn.Module):
@@ -110,7 +160,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x):
         y = linear(x, self.net[0].proj.weight, self.net[0].proj.bias)
-        return linear(F.gelu(y.float(), approximate="tanh"), self.net[2].weight, self.net[2].bias)
+        return linear(activated(y), self.net[2].weight, self.net[2].bias)
 
 
 class Block(nn.Module):
@@ -121,19 +171,15 @@ class Block(nn.Module):
         self.ffn = FeedForward(width, inner)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, width) / width ** 0.5)
 
-    def forward(self, x, e, text, rope, order, cache=None):
-        """x [B, F, P, C], e [B, F, 6, C] from the times, text [B, T, C]. -> x, (keys, values) of these frames"""
-        frames = x.shape[1]
-        def flat(y):
-            return y.flatten(1, 2)
-        shift1, scale1, gate1, shift2, scale2, gate2 = (e + self.scale_shift_table)[:, :, :, None].unbind(2)
-        h = flat(layer_norm(x) * (1 + scale1) + shift1)
-        y, kv = self.attn1.self_attention(h, rope, order, frames, cache)
-        x = x + y.view_as(x) * gate1
-        h = flat(layer_norm(x, self.norm2.weight, self.norm2.bias))
-        x = x + self.attn2.cross_attention(h, text).view_as(x)
-        h = layer_norm(x) * (1 + scale2) + shift2
-        return x + self.ffn(h) * gate2, kv
+    def forward(self, x, e, text, which, rope, order, cache=None, clean=None):
+        """x [B F, P, C], e [B F, 6, C] from the times, text [B, S, T, C]. -> x, (keys, values) of these frames"""
+        b, frames = which.shape
+        shift1, scale1, gate1, shift2, scale2, gate2 = (e + self.scale_shift_table)[:, :, None].unbind(1)
+        h = modulated(x, scale1, shift1).view(b, -1, x.shape[-1])
+        y, kv = self.attn1.self_attention(h, rope, order, frames, cache, clean)
+        x = gated(x, y.view_as(x), gate1)
+        x = x + self.attn2.cross_attention(normed(x, self.norm2.weight, self.norm2.bias), text, which)
+        return gated(x, self.ffn(modulated(x, scale2, shift2)), gate2), kv
 
 
 class Two(nn.Module):
@@ -167,19 +213,26 @@ class Transformer(nn.Module):
         self.register_buffer("order", halves_order(width), persistent=False)
         self.register_buffer("rates", 10000.0 ** (-torch.arange(128) / 128), persistent=False)
 
-    def forward(self, x, t, text, rope, caches=None):
-        """x [B, F, C_in, H, W], t [B, F] in 0..1, text [B, T, D_text] -> [B, F, C_out, H, W], keys and values."""
+    def forward(self, x, t, text, rope, caches=None, clean=None, which=None):
+        """x [B, F, C_in, H, W], t [B, F] in 0..1, text [B, T, D_text] -> [B, F, C_out, H, W], keys and values.
+
+        With several prompts a clip, text is [B, S, T, D_text] and which [B, F] says whose turn it is.
+        """
         b, f, c, h, w = x.shape
+        if which is None:
+            text, which = text[:, None], torch.zeros(b, f, dtype=torch.long, device=x.device)
         patches = x.reshape(b, f, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4, 6).reshape(b, f, -1, 4 * c)
         y = linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias).float()
         angles = t[..., None] * 1000 * self.rates
         temb = self.condition_embedder.time_embedder(torch.cat([angles.cos(), angles.sin()], -1))
-        e = self.condition_embedder.time_proj(F.silu(temb)).unflatten(-1, (6, -1))
+        e = self.condition_embedder.time_proj(F.silu(temb)).unflatten(-1, (6, -1)).flatten(0, 1)
         text = self.condition_embedder.text_embedder(text)
-        new = []
+        y, new = y.flatten(0, 1), []
         for i, block in enumerate(self.blocks):
-            y, kv = block(y, e, text, rope, self.order, None if caches is None else caches[i])
+            y, kv = block(y, e, text, which, rope, self.order, None if caches is None else caches[i],
+                          None if clean is None else clean[i])
             new.append(kv)
+        y = y.unflatten(0, (b, f))
         shift, scale = (temb[:, :, None] + self.scale_shift_table)[:, :, :, None].unbind(2)
         y = linear(layer_norm(y) * (1 + scale) + shift, self.proj_out.weight, self.proj_out.bias).float()
         y = y.view(b, f, h // 2, w // 2, 2, 2, -1).permute(0, 1, 6, 2, 4, 3, 5)    # (row, column, channel) in a patch
