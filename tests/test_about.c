@@ -88,7 +88,7 @@ START_TEST(test_refused)
         { "\"spread\": [0], \"spread_next\": [1]", "spread of channel 0 is 0" },
         { "\"spread\": [1], \"spread_next\": [1e9]", "spread_next of channel 0" },
         { "\"chunk_latents\": 0", "chunk_latents" },
-        { "\"prompt_change\": \"recache\"", "prompt_change is \"recache\"; wanted: \"restart\", \"continue\" or \"re-cache\"" },
+        { "\"prompt_change\": \"recache\"", "prompt_change is \"recache\"; wanted: \"restart\", \"continue\", \"turn\" or \"re-cache\"" },
         { "\"sampler\": []", "\"sampler\" is a list of 0; wanted: an object" },
         { "\"sampler\": {\"steps\": 4}", "\"sampler.steps\" is not known; wanted: kind, shift" },
         { "\"sampler\": {\"kind\": \"heun\"}", "sampler.kind is \"heun\"" },

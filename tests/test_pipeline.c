@@ -534,6 +534,36 @@ START_TEST(test_pocket_continue)
 }
 END_TEST
 
+/* A first frame again, but one that sees the past: other pictures than after a restart; it comes in without a jump. */
+START_TEST(test_pocket_turn)
+{
+    char dir[] = "/tmp/sora-pocket-XXXXXX", fresh[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    struct film a, b, c;
+    const size_t picture = 3 * 128 * 72;
+
+    pocket_with(dir, "\"chunk_latents\"", "\"prompt_change\": \"turn\", \"chunk_latents\"");
+    pocket_with(fresh, "\"chunk_latents\"", "\"prompt_change\": \"restart\", \"chunk_latents\"");
+    pocket_options(&o);
+    o.model = dir;
+    o.frames = 29;
+    a = must_shoot(&o);
+    o.prompt = "@0 " PROMPT " @0.5 a blue boat on the sea at night";
+    b = must_shoot(&o);
+    ck_assert_mem_eq(a.rgb, b.rgb, 9 * picture * sizeof(float));
+    ck_assert(rel_l2(b.rgb + 9 * picture, b.rgb + 8 * picture, picture) < 0.15);
+    ck_assert(rel_l2(b.rgb + 28 * picture, a.rgb + 28 * picture, picture) > 0.3);
+    o.model = fresh;
+    c = must_shoot(&o);
+    ck_assert(rel_l2(b.rgb + 28 * picture, c.rgb + 28 * picture, picture) > 0.01);
+    film_free(&a);
+    film_free(&b);
+    film_free(&c);
+    remove_folder(dir);
+    remove_folder(fresh);
+}
+END_TEST
+
 /* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past. */
 START_TEST(test_pocket_guidance)
 {
@@ -606,6 +636,7 @@ int main(void)
     tcase_add_test(pocket, test_pocket);
     tcase_add_test(pocket, test_pocket_samplers);
     tcase_add_test(pocket, test_pocket_continue);
+    tcase_add_test(pocket, test_pocket_turn);
     tcase_add_test(pocket, test_pocket_guidance);
     tcase_add_test(pocket, test_pocket_cancel);
     suite_add_tcase(suite, clip);

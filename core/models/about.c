@@ -144,7 +144,8 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
 static sora_result read_about(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
 {
     static const char *const changes[] = { [SR_CHANGE_OWN] = "", [SR_CHANGE_RESTART] = "restart",
-                                           [SR_CHANGE_CONTINUE] = "continue", [SR_CHANGE_RECACHE] = "re-cache" };
+                                           [SR_CHANGE_CONTINUE] = "continue", [SR_CHANGE_TURN] = "turn",
+                                           [SR_CHANGE_RECACHE] = "re-cache" };
     int change = SR_CHANGE_OWN;
     sora_result r;
 
@@ -153,7 +154,7 @@ static sora_result read_about(struct sr_about *a, const struct sr_config *c, con
     if ((r = read_pocket(a, c, path, err)) < 0) return r;
     if ((r = sr_config_int(c, "chunk_latents", 1, 64, &a->chunk_latents, err)) < 0) return r;
     if ((r = sr_config_int(c, "chunk_frames", 1, 1024, &a->chunk_frames, err)) < 0) return r;
-    r = read_word(c, path, "prompt_change", changes, SR_COUNT(changes), "\"restart\", \"continue\" or \"re-cache\"", &change, err);
+    r = read_word(c, path, "prompt_change", changes, SR_COUNT(changes), "\"restart\", \"continue\", \"turn\" or \"re-cache\"", &change, err);
     if (r < 0) return r;
     a->prompt_change = (enum sr_prompt_change)change;
     if ((r = read_sampler(&a->sampler, c, path, err)) < 0) return r;

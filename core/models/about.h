@@ -18,6 +18,7 @@ enum sr_prompt_change {
     SR_CHANGE_OWN,              /* not said */
     SR_CHANGE_RESTART,          /* a new stream, into which the pictures are faded */
     SR_CHANGE_CONTINUE,         /* the past stays as it is */
+    SR_CHANGE_TURN,             /* the same, but the frame is drawn as a first one is, and faded into */
     SR_CHANGE_RECACHE           /* the keys and values of the past are computed again, with the new prompt */
 };
 

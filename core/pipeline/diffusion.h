@@ -60,6 +60,7 @@ struct sr_diffusion {
     float *rgb;                     /* [scale_t, 3, gen_h, gen_w] */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
+    bool turn;                      /* the next chunk is the first of a new prompt, with the past in the cache */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
     size_t past_frames;

@@ -57,8 +57,11 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the chunks of a "
                        "stream", folder);
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can \"restart\" or "
-                       "\"continue\"", folder);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can \"restart\", "
+                       "\"continue\" or \"turn\"", folder);
+    if (sc->change == SR_CHANGE_TURN && !d->has_prior)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"turn\"; wanted: \"restart\", \"continue\" or "
+                       "\"re-cache\" for a %s model, whose first frames are sampled like the others", folder, d->mi.family);
     if (sc->change == SR_CHANGE_RECACHE && sc->chunk + sc->window + sc->sink > SR_MAX_CHUNK)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are %lld and %lld; wanted: at most %lld "
                        "together for prompt_change \"re-cache\"", folder, (long long)sc->window, (long long)sc->sink,

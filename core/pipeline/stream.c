@@ -63,10 +63,13 @@ static sora_result renew(struct sr_diffusion *d, sora_error *err)
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err)
 {
     const int64_t at = d->f * (int64_t)d->F;
-    const float *prior = d->has_prior && d->f > 0 ? d->prior : NULL;
+    const float *prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
+    struct sr_sampling turn = d->first;
     sora_result r;
 
-    if ((r = sr_denoise(d, d->f == 0 ? &d->first : &d->next, chunk, at, prior, sink, err)) < 0) return r;
+    turn.guidance = 1;          /* the other prompt has no past to look at */
+    if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0) return r;
+    d->turn = false;
     if ((r = sr_save_latents(d, d->x, d->F, err)) < 0) return r;
     if (chunk == 0) sr_vae_reset(d->vae);
     /* The pictures first: they need not wait for the pass, and after the last ones nobody will remember. */
@@ -82,6 +85,11 @@ sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err)
 {
     if (d->f == 0 || d->sc.change == SR_CHANGE_CONTINUE) return SORA_OK;
     if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
+    if (d->sc.change == SR_CHANGE_TURN) {
+        d->turn = true;
+        sr_fade_begin(d);
+        return SORA_OK;
+    }
     sr_model_reset(d->model);
     d->f = 0;
     /* A stream's first latent is one picture for decoders that remember; pocket's takes every latent for itself. */

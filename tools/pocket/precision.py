@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 
-def best_dtype(device):
+def best_dtype(device=torch.device("cpu")):
     if device.type == "cuda":
         return torch.bfloat16
     cpu = torch.backends.cpu.get_cpu_capability()
