@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes the folder that is shipped, in Diffusers layout, weights in f16.
 
-python export.py windows [FOLDER]       from the averaged weights of a stage's checkpoint
+python export.py windows [FOLDER]       from the averaged weights at the end of a stage
 """
 
 import json
@@ -11,13 +11,14 @@ import sys
 
 import torch
 from diffusers import WanTransformer3DModel
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import UMT5Config, UMT5EncoderModel
 
 import decoder
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
-from pocket import POSITION, WAVES
+from pocket import POSITION, SHAPE, WAVES
 from scene import FULL, RATE
 from tokenizer import END, MAX_TEXT, PAD, UNKNOWN, Tokenizer
 
@@ -27,10 +28,10 @@ SAMPLER = {
     "first_steps": 12,
     "first_guidance": 2.0,
     "next_steps": 2,
-    "window": 3,                    # past latent frames whose keys and values are kept
+    "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
 }
-WIDTH, HEADS, LAYERS, INNER = 192, 3, 6, 576
+HEAD = 64
 TEXT_WIDTH, TEXT_HEADS, TEXT_LAYERS, TEXT_INNER = 192, 4, 2, 384
 
 
@@ -45,9 +46,9 @@ def write_json(path, value):
 
 def write_transformer(folder, weights):
     model = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=HEADS, attention_head_dim=WIDTH // HEADS,
-        in_channels=2 * CHANNELS + POSITION, out_channels=CHANNELS, text_dim=TEXT_WIDTH, freq_dim=256, ffn_dim=INNER,
-        num_layers=LAYERS, cross_attn_norm=True, qk_norm="rms_norm_across_heads", eps=1e-6)
+        patch_size=(1, 2, 2), num_attention_heads=SHAPE["heads"], attention_head_dim=HEAD,
+        in_channels=2 * CHANNELS + POSITION, out_channels=CHANNELS, text_dim=TEXT_WIDTH, freq_dim=256,
+        ffn_dim=SHAPE["inner"], num_layers=SHAPE["layers"], cross_attn_norm=True, qk_norm="rms_norm_across_heads", eps=1e-6)
     model.load_state_dict(part(weights, "transformer"))
     model.half().save_pretrained(folder)
 
@@ -96,7 +97,7 @@ def write_description(folder, weights):
     write_json(folder / "sora.json", {
         "format": 1, "family": "pocket", "licence": "CC0-1.0",
         "width": FULL[1], "height": FULL[0], "rate": RATE, "frames": 81,
-        "chunk_latents": 1, "chunk_frames": 4, "latent": [CHANNELS, ROWS, COLUMNS],
+        "chunk_latents": 1, "chunk_frames": 4, "prompt_change": "turn", "latent": [CHANNELS, ROWS, COLUMNS],
         "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
@@ -115,8 +116,8 @@ def write_description(folder, weights):
 
 def main(stage, folder=paths.MODEL):
     folder = pathlib.Path(folder)
-    saved = torch.load(paths.WORK / f"{stage}.pt", map_location="cpu")
-    weights = saved["average"]
+    file = paths.WORK / f"{stage}.safetensors"
+    weights = load_file(file)
     write_transformer(folder / "transformer", weights)
     write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
     write_tokenizer(folder / "tokenizer")
@@ -124,7 +125,8 @@ def main(stage, folder=paths.MODEL):
     write_description(folder, weights)
     for file in folder.rglob("*.*"):
         file.chmod(0o644)
-    print(f"{folder}: {stage}, {saved['step']} steps, {saved['seen']} latent frames seen")
+    with safe_open(file, "pt") as f:
+        print(f"{folder}: {stage}, {f.metadata()}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ class Exported:
         self.model = Pocket(self.tokenizer.size)
         for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
             weights = load_file(folder / part / f"{file}.safetensors")
-            getattr(self.model, part).load_state_dict({k: v.float() for k, v in weights.items()})
+            weights = {k: v.float() for k, v in weights.items() if k != "encoder.embed_tokens.weight"}
+            getattr(self.model, part).load_state_dict(weights)
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
         self.decoder = Decoder(folder / "vae")
