@@ -61,7 +61,10 @@ static gint64 find_slot(GstSoraSrc *self)
     if (f->out.fps_n > 0 && now >= pts_of(f, f->n + 1)) {
         const gint64 n = frame_at(now - f->origin, f->out.fps_n, f->out.fps_d);
         if (f->pushed) GST_INFO_OBJECT(self, "late: leaving out %" G_GINT64_FORMAT " slots", n - f->n);
+        GST_OBJECT_LOCK(self);
+        if (f->pushed) f->dropped += n - f->n;
         f->n = n;
+        GST_OBJECT_UNLOCK(self);
     }
     pts = pts_of(f, f->n);
     return g_get_monotonic_time() + (pts > now ? (gint64)((pts - now) / GST_USECOND) : 0);
@@ -264,6 +267,7 @@ static void stamp(GstSoraSrc *self, GstBuffer *out, gboolean content)
     GST_BUFFER_OFFSET_END(out) = (guint64)f->n + 1;
     GST_BUFFER_FLAG_UNSET(out, GST_BUFFER_FLAG_GAP | GST_BUFFER_FLAG_DROPPABLE);
     if (!content) GST_BUFFER_FLAG_SET(out, GST_BUFFER_FLAG_GAP | GST_BUFFER_FLAG_DROPPABLE);
+    gst_sora_tags_mark(self, out);
 
     GST_OBJECT_LOCK(self);
     f->n += f->reverse ? -1 : 1;
@@ -295,25 +299,32 @@ static void set_holding(GstSoraSrc *self, GstSoraJob *job, gboolean holding)
                          native > 0 ? stats.frames_per_s / native : 0.0), ("see the property stats"));
 }
 
-/* Tell of the prompt that this frame is the first to show: downstream by an event, the application by a message. */
+/* Queue an event for the place before the next buffer.  Not gst_element_send_event(): that takes the state lock, which a
+   state change may hold while it waits for us. */
+static void queue_event(GstSoraSrc *self, GstEvent *event)
+{
+    if (event) GST_ELEMENT_CLASS(g_type_class_peek(GST_TYPE_PUSH_SRC))->send_event(GST_ELEMENT(self), event);
+}
+
+/* Tell of the prompt that this frame is the first to show: downstream by tags and an event, the application by a
+   message.  frame: NULL for a picture that shows none. */
 static void tell_prompt(GstSoraSrc *self, const GstSoraFrame *frame)
 {
     GstSoraFlow *f = &self->flow;
-    const gboolean first = !f->told;
-    GstStructure *s;
+    const gboolean first = !f->told, fresh = frame && frame->prompt != f->prompt;
+    const char *text = frame && frame->text ? frame->text : "";
 
-    if (frame->prompt == f->prompt) return;
+    if (!f->tagged || fresh) queue_event(self, gst_sora_tags_event(self, text));
+    f->tagged = TRUE;
+    if (!fresh) return;
     f->prompt = frame->prompt;
     f->told = TRUE;
-    s = gst_structure_new("sora-prompt", "prompt", G_TYPE_STRING, frame->text ? frame->text : "",
-                          "frame", G_TYPE_INT64, frame->index, NULL);
-    /* Not gst_element_send_event(): that takes the state lock, which a state change may hold while it waits for us. */
-    GST_ELEMENT_CLASS(g_type_class_peek(GST_TYPE_PUSH_SRC))->send_event(GST_ELEMENT(self),
-        gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
+    queue_event(self, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM,
+        gst_structure_new("sora-prompt", "prompt", G_TYPE_STRING, text, "frame", G_TYPE_INT64, frame->index, NULL)));
     if (!first)
         gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self),
-            gst_structure_new("sora-prompt-changed", "prompt", G_TYPE_STRING, frame->text ? frame->text : "",
-                              "pts", G_TYPE_UINT64, pts_of(f, f->n), NULL)));
+            gst_structure_new("sora-prompt-changed", "prompt", G_TYPE_STRING, text, "pts", G_TYPE_UINT64,
+                              pts_of(f, f->n), NULL)));
 }
 
 static GstFlowReturn push_content(GstSoraSrc *self, GstSoraJob *job, GstSoraFrame *frame, GstBuffer **out)
@@ -352,6 +363,7 @@ static GstFlowReturn push_filler(GstSoraSrc *self, GstSoraJob *job, gboolean wan
         return GST_FLOW_FLUSHING;
     }
     if (!wanted) set_holding(self, job, TRUE);
+    tell_prompt(self, NULL);
     stamp(self, *out, FALSE);
     return GST_FLOW_OK;
 }
@@ -476,6 +488,7 @@ static gboolean do_seek(GstBaseSrc *base, GstSegment *segment)
         (!GST_CLOCK_TIME_IS_VALID(f->position) || f->position > duration))
         f->position = duration;
     f->seeked = TRUE;
+    f->tagged = FALSE;          /* the base class drops queued events when it flushes */
 
     /* An EOS event had stopped the work half way: it begins again, with the same frames. */
     if ((job = gst_sora_src_ref_job(self))) {
@@ -499,8 +512,8 @@ void gst_sora_flow_reset(GstSoraSrc *self)
     gst_sora_underrun_reset(self);
     GST_OBJECT_LOCK(self);
     f->origin = f->position = f->shown_origin = 0;
-    f->n = f->first = f->shown = f->pushed = f->duplicated = f->generated = 0;
-    f->reverse = f->seeked = f->holding = f->warned = f->told = FALSE;
+    f->n = f->first = f->shown = f->pushed = f->duplicated = f->dropped = f->generated = 0;
+    f->reverse = f->seeked = f->holding = f->warned = f->told = f->tagged = FALSE;
     f->prompt = -1;
     gst_video_info_init(&f->out);
     gst_video_info_init(&f->master);

@@ -29,7 +29,7 @@ struct GstSoraJob {
     GstSoraSettings settings;
     sora_info       info;
     GstSoraJob     *previous;
-    GstSoraChunkFn *chunk;
+    const GstSoraJobOwner *calls;
 
     GMutex lock;
     GCond  cond;
@@ -152,7 +152,7 @@ static void on_chunk(void *user, sora_chunk *c)
     GstElement *owner = g_weak_ref_get(&job->owner);
 
     if (!owner) return;
-    job->chunk(owner, &job->info, c);
+    job->calls->chunk(owner, &job->info, c);
     gst_object_unref(owner);
 }
 
@@ -215,12 +215,47 @@ static sora_result open_session(GstSoraJob *job, sora_session **s, sora_error *e
     return cancelled ? SORA_ERR_CANCELLED : SORA_OK;
 }
 
-static void close_session(GstSoraJob *job, sora_session *s)
+/* Where the work has ended: the model stays with the owner, unless that is gone or does not want it. */
+static void close_session(GstSoraJob *job, sora_session *s, gboolean loaded)
 {
+    GstElement *owner;
+
     g_mutex_lock(&job->session_lock);
     job->session = NULL;
     g_mutex_unlock(&job->session_lock);
+    if (!s) return;
+    sora_session_stop(s);
+    if (loaded && (owner = g_weak_ref_get(&job->owner))) {
+        if (job->calls->park(owner, s)) s = NULL;
+        gst_object_unref(owner);
+    }
     sora_session_close(&s);
+}
+
+static void unpark(GstSoraJob *job)
+{
+    GstElement *owner = g_weak_ref_get(&job->owner);
+
+    if (!owner) return;
+    job->calls->unpark(owner);
+    gst_object_unref(owner);
+}
+
+/* Open and load; where a parked model takes the room that this one needs, without that. */
+static sora_result load(GstSoraJob *job, sora_session **s, sora_error *err)
+{
+    sora_result r = SORA_OK;
+    int attempt;
+
+    for (attempt = 0; attempt < 2; attempt++) {
+        memset(err, 0, sizeof *err);
+        r = open_session(job, s, err);
+        if (r == SORA_OK) r = sora_session_load(*s, err);
+        if (r != SORA_ERR_CANCELLED) unpark(job);
+        if (r != SORA_ERR_NOMEM) break;
+        close_session(job, g_steal_pointer(s), FALSE);
+    }
+    return r;
 }
 
 /* Whether the store has its fill.  With the lock. */
@@ -311,13 +346,12 @@ static gpointer job_thread(gpointer data)
     sora_session *s = NULL;
     sora_error err = { 0 };
     gchar *text = NULL;
-    gboolean cancelled, was_late;
+    gboolean cancelled, was_late, loaded;
     sora_result r;
 
     r = wait_turn(job);
-    if (r == SORA_OK) r = open_session(job, &s, &err);
-    if (r == SORA_OK) r = sora_session_load(s, &err);
-    if (r == SORA_OK) {
+    if (r == SORA_OK) r = load(job, &s, &err);
+    if ((loaded = r == SORA_OK)) {
         g_mutex_lock(&job->lock);
         job->loaded_us = g_get_monotonic_time();
         g_mutex_unlock(&job->lock);
@@ -339,7 +373,7 @@ static gpointer job_thread(gpointer data)
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
 
-    close_session(job, s);
+    close_session(job, s, loaded);
     g_clear_pointer(&text, g_ref_string_release);
     /* Cancelled while the run before still works: who waits for this one waits for both, or two models would load. */
     while (job->previous && !gst_sora_job_wait_end(job->previous, g_get_monotonic_time() + G_USEC_PER_SEC)) { }
@@ -359,7 +393,7 @@ static gpointer job_thread(gpointer data)
 }
 
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous, guint open, GstSoraChunkFn *chunk)
+                             GstSoraJob *previous, guint open, const GstSoraJobOwner *calls)
 {
     GstSoraJob *job = g_atomic_rc_box_new0(GstSoraJob);
     GThread *thread;
@@ -372,7 +406,7 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     job->info = *info;
     job->previous = previous ? gst_sora_job_ref(previous) : NULL;
     job->open = open;
-    job->chunk = chunk;
+    job->calls = calls;
     job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
     g_array_set_clear_func(job->frames, (GDestroyNotify)gst_sora_frame_clear);
 

@@ -54,6 +54,15 @@ enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
 /* In the job's thread, before a chunk: what may change in it.  rate: of info. */
 typedef void GstSoraChunkFn(GstElement *owner, const sora_info *info, sora_chunk *c);
 
+/* What the job asks of its owner, all called in the job's thread without a lock. */
+typedef struct GstSoraJobOwner {
+    GstSoraChunkFn *chunk;
+    /* Take the stopped session, which keeps the model in memory; FALSE: close it. */
+    gboolean (*park)(GstElement *owner, sora_session *s);
+    /* The model is loaded, or there is no room for it twice: what was parked may go. */
+    void (*unpark)(GstElement *owner);
+} GstSoraJobOwner;
+
 /*
  * Start the thread.  It does nothing until gst_sora_job_go() or gst_sora_job_go_as().
  *
@@ -63,7 +72,7 @@ typedef void GstSoraChunkFn(GstElement *owner, const sora_info *info, sora_chunk
  * NULL when no thread can be had.
  */
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous, guint open, GstSoraChunkFn *chunk);
+                             GstSoraJob *previous, guint open, const GstSoraJobOwner *calls);
 GstSoraJob *gst_sora_job_ref(GstSoraJob *job);
 void        gst_sora_job_unref(GstSoraJob *job);
 

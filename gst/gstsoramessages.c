@@ -72,10 +72,10 @@ void gst_sora_post_work(GstElement *element, const sora_progress *p, double fram
 
 void gst_sora_log(void *user, sora_log_level level, const char *line)
 {
-    const GstDebugLevel to = level == SORA_LOG_ERROR   ? GST_LEVEL_ERROR
-                             : level == SORA_LOG_WARNING ? GST_LEVEL_WARNING
-                             : level == SORA_LOG_INFO  ? GST_LEVEL_INFO
-                                                       : GST_LEVEL_DEBUG;
+    /* SORA_LOG_DEBUG has prompts in it, which may be private: they are in no log but the most talkative. */
+    static const GstDebugLevel levels[] = { [SORA_LOG_ERROR] = GST_LEVEL_ERROR, [SORA_LOG_WARNING] = GST_LEVEL_WARNING,
+                                            [SORA_LOG_INFO] = GST_LEVEL_INFO, [SORA_LOG_DEBUG] = GST_LEVEL_LOG };
+    const GstDebugLevel to = (guint)level < G_N_ELEMENTS(levels) ? levels[level] : GST_LEVEL_LOG;
 
     GST_CAT_LEVEL_LOG(gst_sora_engine_debug, to, NULL, "%s", line);
 }

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "gstsorasrc.h"
 
@@ -15,7 +16,7 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
 
@@ -100,6 +101,9 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_PREBUFFER: self->prebuffer = (GstSoraPrebuffer)g_value_get_enum(value); break;
     case PROP_PROMPT_CHANGE: self->prompt_change = (GstSoraPromptChange)g_value_get_enum(value); break;
     case PROP_REPEAT: self->repeat = g_value_get_boolean(value); break;
+    case PROP_TAGS: self->tags = (GstSoraTags)g_value_get_enum(value); break;
+    case PROP_KEEP_MODEL: self->keep_model = g_value_get_boolean(value); break;
+    case PROP_UNLOAD_AFTER: self->unload_after = g_value_get_uint64(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -117,21 +121,29 @@ static GstSoraSrcState state_of(const GstSoraStats *stats, gboolean holding)
 static GstStructure *make_stats(GstSoraSrc *self, const GstSoraStats *stats)
 {
     double native = 0;
-    gint64 pushed, duplicated, before;
+    gint64 pushed, duplicated, dropped, before;
+    struct rusage usage = { 0 };
+    gboolean in_memory;
 
     GST_OBJECT_LOCK(self);
     before = self->flow.generated;
     if (self->info.rate_num > 0) native = (double)self->info.rate_num / self->info.rate_den;
     pushed = self->flow.pushed;
     duplicated = self->flow.duplicated;
+    dropped = self->flow.dropped;
+    in_memory = self->parked || (stats->loaded && !stats->ended);
     GST_OBJECT_UNLOCK(self);
+    getrusage(RUSAGE_SELF, &usage);
     return gst_structure_new("sora-stats",
         "frames-generated", G_TYPE_INT64, before + stats->generated,
         "frames-pushed", G_TYPE_INT64, pushed,
         "frames-duplicated", G_TYPE_INT64, duplicated,
+        "slots-dropped", G_TYPE_INT64, dropped,
         "queue-level", G_TYPE_UINT, stats->level,
         "step-time", G_TYPE_DOUBLE, stats->step_s,
-        "realtime-factor", G_TYPE_DOUBLE, native > 0 ? stats->frames_per_s / native : 0.0, NULL);
+        "realtime-factor", G_TYPE_DOUBLE, native > 0 ? stats->frames_per_s / native : 0.0,
+        "model-loaded", G_TYPE_BOOLEAN, in_memory,
+        "peak-rss", G_TYPE_UINT64, (guint64)usage.ru_maxrss * 1024, NULL);
 }
 
 static void get_property(GObject *object, guint id, GValue *value, GParamSpec *spec)
@@ -160,6 +172,9 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_PREBUFFER: g_value_set_enum(value, (gint)self->prebuffer); break;
     case PROP_PROMPT_CHANGE: g_value_set_enum(value, (gint)self->prompt_change); break;
     case PROP_REPEAT: g_value_set_boolean(value, self->repeat); break;
+    case PROP_TAGS: g_value_set_enum(value, (gint)self->tags); break;
+    case PROP_KEEP_MODEL: g_value_set_boolean(value, self->keep_model); break;
+    case PROP_UNLOAD_AFTER: g_value_set_uint64(value, self->unload_after); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
     case PROP_STATE: g_value_set_enum(value, job ? (gint)state_of(&stats, holding) : STATE_IDLE); break;
@@ -209,6 +224,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
         playing));
     INSTALL(PROP_REPEAT, g_param_spec_boolean("repeat", "repeat",
         "Play the clip again and again, from memory, until another one follows it", FALSE, ready));
+    INSTALL(PROP_TAGS, g_param_spec_enum("tags", "tags",
+        "What the stream says of itself, in tags and as user data of each frame", GST_TYPE_SORA_TAGS, GST_SORA_TAGS_FULL,
+        playing));
+    INSTALL(PROP_KEEP_MODEL, g_param_spec_boolean("keep-model", "keep-model",
+        "Keep the model in memory when the work has ended, until NULL, for the next start", TRUE, playing));
+    INSTALL(PROP_UNLOAD_AFTER, g_param_spec_uint64("unload-after", "unload-after",
+        "With keep-model: nanoseconds without work after which the model goes all the same (0: never)", 0, G_MAXINT64, 0,
+        playing));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",
@@ -216,7 +239,8 @@ void gst_sora_properties_class_init(GObjectClass *klass)
     INSTALL(PROP_STATE, g_param_spec_enum("state", "state", "What the engine does", state_get_type(), STATE_IDLE,
                                           shown));
     INSTALL(PROP_STATS, g_param_spec_boxed("stats", "stats",
-        "Frames generated, pushed and repeated, frames that wait, seconds a step, speed relative to real time",
+        "Frames generated, pushed and repeated, slots left out, frames that wait, seconds a step, speed relative to real "
+        "time, whether the model is in memory, the process's peak of memory in bytes",
         GST_TYPE_STRUCTURE, shown));
 #undef INSTALL
 }
@@ -228,5 +252,7 @@ void gst_sora_properties_init(GstSoraSrc *self)
     self->limits.time = MAX_TIME;
     self->cache_size = CACHE_SIZE;
     self->post_messages = TRUE;
+    self->tags = GST_SORA_TAGS_FULL;
+    self->keep_model = TRUE;
     self->seed = self->new_seed = -1;
 }

@@ -19,9 +19,13 @@
 #define GST_CAT_DEFAULT gst_sora_debug
 #define STOP_WAIT_US (150 * 1000)       /* a state change takes less than 200 ms, whatever the engine does */
 
-G_DEFINE_TYPE(GstSoraSrc, gst_sora_src, GST_TYPE_PUSH_SRC)
-GST_ELEMENT_REGISTER_DEFINE(sorasrc, "sorasrc", GST_RANK_NONE, GST_TYPE_SORA_SRC)
+G_DEFINE_TYPE_WITH_CODE(GstSoraSrc, gst_sora_src, GST_TYPE_PUSH_SRC,
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER, gst_sora_uri_handler_init)
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_PRESET, gst_sora_preset_init))
+GST_ELEMENT_REGISTER_DEFINE(sorasrc, "sorasrc", GST_RANK_PRIMARY, GST_TYPE_SORA_SRC)
 #define parent_class gst_sora_src_parent_class
+
+static const GstSoraJobOwner calls = { gst_sora_prompt_chunk, gst_sora_park, gst_sora_park_clear };
 
 /* ---- A run ------------------------------------------------------------------------------------------------------ */
 
@@ -95,7 +99,7 @@ gboolean gst_sora_src_renew_job(GstSoraSrc *self)
         self->late = old;
     }
     job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, GST_SORA_OPEN | GST_SORA_REQUEST,
-                           gst_sora_prompt_chunk);
+                           &calls);
     g_clear_pointer(&self->late, gst_sora_job_unref);
     if (!job) {
         GST_ELEMENT_ERROR(self, RESOURCE, FAILED, ("No thread can be started."), (NULL));
@@ -164,7 +168,7 @@ void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gbool
     gst_sora_settings_copy(&settings, &self->run);
     keep = self->keep && self->repeat;
     GST_OBJECT_UNLOCK(self);
-    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &self->info, before ? before : job, 0, gst_sora_prompt_chunk);
+    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &self->info, before ? before : job, 0, &calls);
     gst_sora_settings_clear(&settings);
     if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or no caps yet, and nothing is begun */
     GST_OBJECT_LOCK(self);
@@ -274,14 +278,19 @@ static gboolean stop(GstBaseSrc *base)
 
 static GstStateChangeReturn change_state(GstElement *element, GstStateChange transition)
 {
+    GstSoraSrc *self = GST_SORA_SRC(element);
     GstSoraSettings settings;
+    GstStateChangeReturn r;
     sora_info info;
 
     if (transition == GST_STATE_CHANGE_NULL_TO_READY) {     /* what is wrong is told before anything is built up */
-        if (!check_settings(GST_SORA_SRC(element), &settings, &info)) return GST_STATE_CHANGE_FAILURE;
+        if (!check_settings(self, &settings, &info)) return GST_STATE_CHANGE_FAILURE;
         gst_sora_settings_clear(&settings);
+        gst_sora_park_open(self, TRUE);
     }
-    return GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
+    r = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
+    if (transition == GST_STATE_CHANGE_READY_TO_NULL) gst_sora_park_open(self, FALSE);
+    return r;
 }
 
 static gboolean is_seekable(GstBaseSrc *base)
@@ -438,6 +447,7 @@ static void finalize(GObject *object)
     g_clear_pointer(&self->late, gst_sora_job_unref);       /* ends on its own */
     gst_sora_settings_clear(&self->settings);
     gst_sora_settings_clear(&self->run);
+    gst_sora_park_open(self, FALSE);
     gst_sora_flow_free(self);
     G_OBJECT_CLASS(parent_class)->finalize(object);
 }

@@ -23,6 +23,9 @@ typedef enum {
 /* From when on a new prompt is shown; see gstsoraprompt.c. */
 typedef enum { GST_SORA_CHANGE_CHUNK, GST_SORA_CHANGE_CLIP, GST_SORA_CHANGE_NOW } GstSoraPromptChange;
 
+/* What the stream says of itself; see gstsoratags.c. */
+typedef enum { GST_SORA_TAGS_NONE, GST_SORA_TAGS_MINIMAL, GST_SORA_TAGS_FULL } GstSoraTags;
+
 /* Of the streaming thread. */
 typedef struct GstSoraFill {
     GPtrArray *chunk;           /* of GstBuffer, as the session wrote them: the last chunk, to loop */
@@ -58,7 +61,9 @@ typedef struct GstSoraFlow {
 
     gint64 prompt;              /* number of the prompt on show, -1: none of this job yet */
     gboolean told;              /* of the first prompt */
+    gboolean tagged;            /* marked as what it is, since the last flush */
     gint64 pushed, duplicated;
+    gint64 dropped;             /* slots that were left out because downstream was late */
     gint64 generated;           /* by the jobs before this one */
     gboolean warned;            /* of being slower than real time */
     GstClockID clock_id;        /* under the object lock, as `flushing` */
@@ -76,6 +81,9 @@ struct _GstSoraSrc {
     GstSoraUnderrun underrun;
     GstSoraPrebuffer prebuffer;
     GstSoraPromptChange prompt_change;
+    GstSoraTags     tags;
+    gboolean        keep_model;
+    GstClockTime    unload_after;
     gboolean        repeat;
     gint64          new_seed;   /* for the chunks to come, set while it runs; -1: none */
     gfloat          new_guidance;   /* the same; 0: none */
@@ -88,6 +96,9 @@ struct _GstSoraSrc {
     gboolean        keep;       /* the clip stays in memory: seekable */
 
     GstSoraSettings run;        /* what the job, or the next, was made of; under the object lock */
+    sora_session   *parked;     /* that holds the model of a run that has ended; under the object lock, as ... */
+    gboolean        may_park;   /* ... from READY on */
+    GstClockID      unload_id;
     GstSoraJob     *late;       /* one that did not end in time at stop() */
     GstSoraFlow     flow;
 };
@@ -104,6 +115,11 @@ gboolean    gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready);
 void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
 GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
 
+/* gstsorapark.c: models of runs that have ended.  Any thread. */
+gboolean gst_sora_park(GstElement *owner, sora_session *s);     /* a stopped one; FALSE: it is not wanted */
+void     gst_sora_park_clear(GstElement *owner);
+void     gst_sora_park_open(GstSoraSrc *self, gboolean open);   /* whether anything may be parked; FALSE clears */
+
 /* gstsoraprompt.c */
 #define GST_TYPE_SORA_PROMPT_CHANGE (gst_sora_prompt_change_get_type())
 GType    gst_sora_prompt_change_get_type(void);
@@ -113,6 +129,16 @@ void     gst_sora_prompt_read_file(GstSoraSrc *self);                   /* in a 
 gboolean gst_sora_prompt_is_event(GstEvent *event);
 gboolean gst_sora_prompt_event(GstSoraSrc *self, GstEvent *event);
 void     gst_sora_prompt_chunk(GstElement *owner, const sora_info *info, sora_chunk *c);     /* a GstSoraChunkFn */
+
+/* gstsoratags.c */
+#define GST_TYPE_SORA_TAGS (gst_sora_tags_get_type())
+GType     gst_sora_tags_get_type(void);
+GstEvent *gst_sora_tags_event(GstSoraSrc *self, const char *prompt);    /* NULL: none is wanted.  prompt may be NULL */
+void      gst_sora_tags_mark(GstSoraSrc *self, GstBuffer *buffer);      /* writable */
+
+/* gstsorauri.c */
+void gst_sora_uri_handler_init(gpointer iface, gpointer data);
+void gst_sora_preset_init(gpointer iface, gpointer data);
 
 /* gstsoraproperties.c */
 void gst_sora_properties_class_init(GObjectClass *klass);

@@ -560,6 +560,22 @@ START_TEST(test_memory)
 }
 END_TEST
 
+START_TEST(test_stop)
+{
+    sora_session *s = simple("test" SIZE "/step-delay=60000", 8), *twice = simple("test" SIZE, 4);
+    sora_error err = { 0 };
+    struct picture p;
+
+    ck_assert_int_eq(sora_session_load(s, &err), SORA_OK);
+    sora_session_stop(s);                               /* the worker is gone, within its step */
+    ck_assert_int_eq(next(s, &p, &err), SORA_ERR_CANCELLED);
+    sora_session_close(&s);
+    sora_session_stop(twice);                           /* never begun */
+    sora_session_stop(twice);
+    sora_session_close(&twice);
+}
+END_TEST
+
 START_TEST(test_version)
 {
     char want[32];
@@ -571,4 +587,4 @@ END_TEST
 
 RUN_TESTS("session", test_clip, test_same_bytes, test_drawn_seed, test_refused, test_faults, test_load, test_cancel,
           test_ignore_cancel, test_cancel_first, test_set_prompt, test_schedule, test_chunk, test_progress, test_formats, test_many,
-          test_memory, test_version)
+          test_memory, test_stop, test_version)

@@ -25,7 +25,7 @@ struct sora_session {
     pthread_mutex_t lock;                   /* guards what follows, down to the blank line */
     pthread_cond_t more;                    /* a frame came, or the worker's state changed */
     pthread_cond_t room;                    /* a frame went, or the session was cancelled */
-    bool started, loaded, finished;
+    bool started, loaded, finished, joined;
     sora_result result;                     /* once finished: SORA_EOS or why not */
     sora_error err;
     struct sr_queue queue;
@@ -427,13 +427,19 @@ void sora_session_cancel(sora_session *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void sora_session_stop(sora_session *s)
+{
+    sora_session_cancel(s);
+    if (s->started && !s->joined) pthread_join(s->worker, NULL);
+    s->joined = true;
+}
+
 void sora_session_close(sora_session **out)
 {
     struct sora_session *s = out ? *out : NULL;
 
     if (!s) return;
-    sora_session_cancel(s);
-    if (s->started) pthread_join(s->worker, NULL);
+    sora_session_stop(s);
     sr_pipeline_close(&s->p);
     sr_converter_close(&s->converter);
     sr_queue_uninit(&s->queue);

@@ -150,8 +150,11 @@ static inline gchar *sum_of_clip(const char *settings, const char *caps, int max
 /* The plugin that was just built and nothing else, in a registry of this program's own. */
 static inline int run_suite(int argc, char **argv, Suite *suite, const char *name)
 {
-    const char *build = g_getenv("BUILDDIR");
+    const char *build = g_getenv("BUILDDIR"), *source = g_getenv("SRCDIR");
     gchar *libs = g_build_filename(build ? build : ".", ".libs", NULL);
+    gchar *presets = g_build_filename(source ? source : ".", "gst", NULL);
+    gchar *home = g_dir_make_tmp("sora-check-XXXXXX", NULL);
+    gchar *clean = g_strdup_printf("rm -rf '%s'", home);
     gchar *registry = g_strdup_printf("%s/tests/gst/%s.registry", build ? build : ".", name);
     int failed;
 
@@ -161,10 +164,16 @@ static inline int run_suite(int argc, char **argv, Suite *suite, const char *nam
     g_setenv("GST_REGISTRY_1_0", registry, TRUE);
     g_setenv("GST_REGISTRY_FORK", "no", TRUE);
     g_setenv("GST_STATE_IGNORE_ELEMENTS", "", TRUE);
+    g_setenv("GST_PRESET_PATH", presets, TRUE);
+    g_setenv("XDG_DATA_HOME", home, TRUE);          /* where presets are saved */
     g_remove(registry);
     gst_check_init(&argc, &argv);
     failed = gst_check_run_suite(suite, name, __FILE__);
     g_remove(registry);
+    g_spawn_command_line_sync(clean, NULL, NULL, NULL, NULL);
+    g_free(clean);
+    g_free(presets);
+    g_free(home);
     g_free(libs);
     g_free(registry);
     return failed;

@@ -272,6 +272,13 @@ SORA_API sora_result sora_session_set_prompt(sora_session *s, const char *prompt
  */
 SORA_API void sora_session_cancel(sora_session *s);
 
+/*
+ * Cancel and wait for the worker, but keep the model in memory: a session that is opened with the same model while this
+ * one is stopped does not load and pack its weights again.  Only sora_session_close() may follow.
+ * Not beside another call for this session.
+ */
+SORA_API void sora_session_stop(sora_session *s);
+
 /* Cancel, wait for the worker, free; *s becomes NULL.  NULL and pointers to NULL are fine. */
 SORA_API void sora_session_close(sora_session **s);
 

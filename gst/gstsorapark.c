@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The model between two runs.  A run that has ended leaves its stopped session here; while it stands, a new one of the
+ * same model finds the packed weights in memory.  It goes when that has loaded, after unload-after, with keep-model=false
+ * at once, and at READY to NULL.
+ */
+#include "config.h"
+
+#include "gstsorasrc.h"
+
+#define GST_CAT_DEFAULT gst_sora_debug
+
+static gboolean on_time(GstClock *clock, GstClockTime time, GstClockID id, gpointer user)
+{
+    GstElement *owner = g_weak_ref_get(user);
+
+    if (owner) {
+        GST_INFO_OBJECT(owner, "no work for long enough: the model goes");
+        gst_sora_park_clear(owner);
+        gst_object_unref(owner);
+    }
+    return TRUE;
+}
+
+static void weak_free(gpointer weak)
+{
+    g_weak_ref_clear(weak);
+    g_free(weak);
+}
+
+/* With the object lock. */
+static GstClockID new_timer(GstSoraSrc *self)
+{
+    GstClock *clock = gst_system_clock_obtain();
+    GstClockID id = gst_clock_new_single_shot_id(clock, gst_clock_get_time(clock) + self->unload_after);
+
+    gst_object_unref(clock);
+    return id;
+}
+
+gboolean gst_sora_park(GstElement *owner, sora_session *s)
+{
+    GstSoraSrc *self = GST_SORA_SRC(owner);
+    sora_session *old = NULL;
+    GstClockID id = NULL;
+    gboolean taken;
+
+    GST_OBJECT_LOCK(self);
+    if ((taken = self->may_park && self->keep_model)) {
+        old = self->parked;
+        self->parked = s;
+        if (self->unload_after && !self->unload_id) {
+            id = self->unload_id = new_timer(self);
+            gst_clock_id_ref(id);
+        }
+    }
+    GST_OBJECT_UNLOCK(self);
+    sora_session_close(&old);
+    if (id) {
+        GWeakRef *weak = g_new0(GWeakRef, 1);
+
+        g_weak_ref_init(weak, self);
+        gst_clock_id_wait_async(id, on_time, weak, weak_free);
+        gst_clock_id_unref(id);
+    }
+    return taken;
+}
+
+void gst_sora_park_clear(GstElement *owner)
+{
+    GstSoraSrc *self = GST_SORA_SRC(owner);
+    sora_session *s;
+    GstClockID id;
+
+    GST_OBJECT_LOCK(self);
+    s = g_steal_pointer(&self->parked);
+    id = g_steal_pointer(&self->unload_id);
+    GST_OBJECT_UNLOCK(self);
+    if (id) {
+        gst_clock_id_unschedule(id);
+        gst_clock_id_unref(id);
+    }
+    sora_session_close(&s);
+}
+
+void gst_sora_park_open(GstSoraSrc *self, gboolean open)
+{
+    GST_OBJECT_LOCK(self);
+    self->may_park = open;
+    GST_OBJECT_UNLOCK(self);
+    if (!open) gst_sora_park_clear(GST_ELEMENT(self));
+}
