@@ -13,6 +13,7 @@ import argparse
 import glob
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -33,8 +34,8 @@ MOST = 320                                      # scenes of a worker, 1.8 MB eac
 HELD_OUT = 4                                    # scenes of each file that are not trained on
 CROP, MARGIN = 10, 1                            # latent positions of a training crop; those at its border do not count
 NOISE = 0.1                                     # most noise on the latents, in deviations of each channel
-EDGE, MOVER_WEIGHT, SMALL_ERROR = 0.5, 20.0, 0.05
-BATCH, ADAM_RATE, MUON_RATE = 64, 1e-3, 0.02    # crops of a step; of the two ends and biases, of all between
+EDGE, MOVER_WEIGHT, SMALL_ERROR = 0.5, 10.0, 0.03   # of the loss; what counts as a small error, in -1..1
+BATCH, ADAM_RATE, MUON_RATE = 64, 1e-3, 0.015   # crops of a step; of the two ends and biases, of all between
 MOVES = 24                                      # levels a pixel must change within a latent to count as moving
 
 
@@ -113,7 +114,7 @@ class Picture(nn.Module):
 # ---- Data ----
 
 def render(scene, rng):
-    """8 frames at the small size and the last 4 of them at full size; one scene in ten stands still, as a clip begins."""
+    """8 frames at the small size and the last 4 of them at full size; one in ten stands still, as a clip begins."""
     start = rng.uniform(0, 12)
     if rng.random() < 0.1:
         return np.repeat(scene.render(1, start, SMALL), 8, 0), np.repeat(scene.render(1, start, FULL), 4, 0)
@@ -134,18 +135,23 @@ def data(worker, seconds, start_seed=3_000_000):
 
 
 class Scenes:
-    """All files together, on the device. Crops are drawn where something moves; half of the moving scenes' at least."""
+    """All files together, on the device. Crops are drawn mostly from where something moves."""
 
     def __init__(self, device):
-        files = [np.load(f) for f in sorted(glob.glob(str(paths.WORK / "pixels-*.npz")))]
+        files = sorted(glob.glob(str(paths.WORK / "pixels-*.npz")))
         if not files:
             raise SystemExit(f"no pixels in {paths.WORK}: run decoder.py data first")
-        def join(part):
-            return (torch.from_numpy(np.concatenate([f[k][part] for f in files])).to(device)
-                    for k in ("pixels", "latents"))
-        self.pixels, self.latents = join(slice(HELD_OUT, None))
-        self.unseen_pixels, self.unseen_latents = join(slice(0, HELD_OUT))
-        self.latents, self.unseen_latents = self.latents.float(), self.unseen_latents.float()
+
+        def read(file):
+            with np.load(file) as f:
+                return [torch.from_numpy(f[k]).to(device) for k in ("pixels", "latents")]
+        with ThreadPoolExecutor(8) as pool:
+            pixels, latents = zip(*pool.map(read, files))
+        def join(parts, which):
+            return torch.cat([v[which] for v in parts])
+        rest, few = slice(HELD_OUT, None), slice(0, HELD_OUT)
+        self.pixels, self.latents = join(pixels, rest), join(latents, rest).float()
+        self.unseen_pixels, self.unseen_latents = join(pixels, few), join(latents, few).float()
         self.deviation = self.latents[:, 1].std((0, 2, 3))[:, None, None]
         self.corners = self._corners()
 
@@ -159,7 +165,7 @@ class Scenes:
         return held.square().flatten(1) + 0.1
 
     def crops(self, count, generator):
-        """-> pixels [B, 4, 3, 16 CROP, 16 CROP] uint8, latents [B, 2, C, CROP, CROP], counts [B, 1, 1, 16 CROP, 16 CROP]"""
+        """-> pixels [B, 4, 3, Y, X] uint8, latents [B, 2, C, CROP, CROP], counts [B, 1, 1, Y, X], Y = X = 16 CROP"""
         device = self.pixels.device
         rows = torch.randint(len(self.pixels), (count,), device=device, generator=generator)
         at = torch.multinomial(self.corners[rows], 1, generator=generator)[:, 0]
@@ -198,8 +204,9 @@ def spoil(latents, deviation, generator):
 
 
 def loss_of(picture, target, counts, weight):
-    """Error, and that of the differences between neighbours, squared where small and absolute where large."""
-    error, weight = picture - target, weight * counts
+    """Error, and that of the differences between neighbours, squared where small and absolute where large. What lies
+    beyond -1..1 is cut off at the end: it is no error where the target is at that limit."""
+    error, weight = picture - target - (picture - picture.clamp(-1, 1)).detach(), weight * counts
 
     def mean(v, w):
         return ((v.square() + SMALL_ERROR ** 2).sqrt() * w).sum() / (12 * w.sum() + 1)
@@ -291,6 +298,19 @@ def save(model, average):
     average.exchange()
 
 
+def optimisers(refiner, device):
+    """The last layer's steps are small: an output is a sum of hundreds of products and should be a few hundredths."""
+    named = dict(refiner.named_parameters())
+    def chosen(test):
+        return [p for k, p in named.items() if test(k, p)]
+    last = chosen(lambda k, p: k.startswith("conv_out"))
+    inner = chosen(lambda k, p: k.startswith(("stages", "up")) and p.ndim == 4)
+    rest = chosen(lambda k, p: k.startswith("conv_in") or (p.ndim < 4 and not k.startswith("conv_out")))
+    adam = torch.optim.AdamW([{"params": rest, "rate": ADAM_RATE}, {"params": last, "rate": 0.3 * ADAM_RATE}], lr=0.0,
+                             betas=(0.9, 0.98), weight_decay=0.01, fused=device == "cuda")
+    return Muon(inner, MUON_RATE), adam
+
+
 def train(options):
     device, began = options.device, time.time()
     if device == "cuda":
@@ -302,19 +322,16 @@ def train(options):
     model.amp = device == "cuda" or best_dtype() == torch.bfloat16
     if model.amp:
         Product.dtype = torch.bfloat16
-    inner = [w for k, w in model.refiner.named_parameters() if w.ndim == 4 and not k.startswith(("conv_in", "conv_out"))]
-    outer = [p for p in model.parameters() if not any(p is w for w in inner)]
-    muon = Muon(inner, MUON_RATE)
-    adam = torch.optim.AdamW(outer, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=device == "cuda")
+    muon, adam = optimisers(model.refiner, device)
     average, step = Average(model), 0
     run = torch.compile(objective, dynamic=False) if options.compile else objective
-    print(f"{len(scenes.pixels)} scenes, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, ready after "
-          f"{time.time() - began:.0f} s; linear: " + "all {:.2f}, moving {:.2f} dB".format(*decibels(model, scenes)),
-          flush=True)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{len(scenes.pixels)} scenes, {size:.2f} M parameters, ready after {time.time() - began:.0f} s; "
+          "linear: all {:.2f}, moving {:.2f} dB".format(*decibels(model, scenes)), flush=True)
     while (progress := (time.time() - began) / options.seconds) < 1:
         factor = min(1.0, (step + 1) / 50, (1 - progress) / 0.7)
         for group in adam.param_groups:
-            group["lr"] = ADAM_RATE * factor
+            group["lr"] = group["rate"] * factor
         pixels, latents, counts = scenes.crops(options.batch, generator)
         loss = run(model, *spoil(latents, scenes.deviation, generator), pixels, counts)
         model.zero_grad(set_to_none=True)
