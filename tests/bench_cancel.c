@@ -179,7 +179,7 @@ int main(int argc, char **argv)
         return 1;
     sr_rng_normal(w.x, 48 * w.F * w.H * w.W, 1, 0, 0);
 
-    bad |= measure(&w, "text", text, 40, tries);
+    bad |= measure(&w, "text", text, 8, tries);
     bad |= measure(&w, "load", load, 0.9 * seconds(&w, load), tries);
     bad |= measure(&w, "load vae", load_decoder, 0.9 * seconds(&w, load_decoder), tries);
     begin(&w);

@@ -2,6 +2,7 @@
 /* The compute context: what the CPU may be asked for, and the scratch arena that planning measures. */
 #include "kernels/kernels.h"
 #include "tensor/dnnl.h"
+#include "tensor/omp_wait.h"
 #include "tensor/tensor.h"
 
 enum { ALIGN = 64 };
@@ -56,6 +57,7 @@ sora_result sr_ctx_open(struct sr_ctx **out, enum sr_type act, int threads, unsi
     c->act = act;
     sr_kernels_init(kern, cpu);
     c->kern = kern;
+    if (c->threads > 1) sr_omp_wait_get();
     *out = c;
     c = NULL;
     kern = NULL;
@@ -68,6 +70,7 @@ done:
 void sr_ctx_close(struct sr_ctx **c)
 {
     if (!*c) return;
+    if ((*c)->threads > 1) sr_omp_wait_put();
     free_plan_headers(*c);
     sr_dnnl_close(&(*c)->dnnl);
     sr_free((*c)->arena);
