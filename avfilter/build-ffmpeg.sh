@@ -126,11 +126,11 @@ full() {
     done
 }
 
-# What the checks use.
+# What the checks use; quicker to compile, slower to run.
 small() {
     filters=sora,null,anull,format,aformat,scale,aresample,trim,atrim,setpts,sendcmd,metadata,concat,color,testsrc2,sine
     filters=$filters,overlay,movie,split,alphamerge,colorkey,setparams,drawtext,loop,fps
-    echo --disable-everything --enable-filter=$filters
+    echo --disable-everything --optflags=-O1 --enable-filter=$filters
     [ $mode = static ] || return 0
     echo --enable-indev=lavfi --enable-protocol=file,pipe,tcp,http,rtmp --enable-parser=h264,aac \
         --enable-bsf=h264_mp4toannexb,aac_adtstoasc,extract_extradata \
