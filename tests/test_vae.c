@@ -104,6 +104,7 @@ static const struct parity parities[] = {
     { "vae_tiny_wan21.safetensors", "vae_tiny_wan21_ref.safetensors", "latents", "taew2_1", 8 },
     { "vae_tiny_wan22.safetensors", "vae_tiny_wan22_ref.safetensors", "latents", "taew2_2", 16 },
     { "vae_block", "vae_block_ref.safetensors", "latents", "block", 4 },
+    { "vae_block_refined", "vae_block_refined_ref.safetensors", "latents", "block", 4 },
 };
 
 static void check_parity(const struct parity *p, enum sr_type act, unsigned cpu, double tolerance)
@@ -287,6 +288,8 @@ static void remove_folder(void)
 
 #define WAN "{\"_class_name\": \"AutoencoderKLWan\", "
 #define BLOCK "{\"_class_name\": \"SoraBlockDecoder\", \"latent_channels\": 24"
+#define REFINED "{\"_class_name\": \"SoraBlockDecoder\", \"latent_channels\": 5, \"pixel_shuffle\": 4, " \
+                "\"refine_widths\": "
 
 START_TEST(test_configs)
 {
@@ -320,6 +323,19 @@ START_TEST(test_configs)
         { BLOCK ", \"refine_blocks\": 2}", "refine_blocks", SORA_ERR_UNSUPPORTED },
         { BLOCK ", \"output_range\": [0, 1]}", "output_range", SORA_ERR_UNSUPPORTED },
         { BLOCK ", \"channel_order\": [\"rgb\", \"frame\", \"y\", \"x\"]}", "channel_order", SORA_ERR_UNSUPPORTED },
+        { BLOCK ", \"refine_widths\": [192, 96, 48], \"refine_blocks\": [3, 2, 1]}", NULL, SORA_OK },
+        { BLOCK ", \"refine_widths\": [192, 96], \"refine_blocks\": [3, 2, 1]}", "2 levels", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [192]}", "refine_blocks", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [], \"refine_blocks\": []}", "0 levels", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [192], \"refine_blocks\": 3}", "refine_blocks", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": 192, \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [0], \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [1e9], \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [9], \"refine_blocks\": [99]}", "refine_blocks", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_widths\": [9, 9, 9, 9, 9], \"refine_blocks\": [1, 1, 1, 1, 1]}", "refine_widths",
+          SORA_ERR_MODEL },
+        { BLOCK ", \"pixel_shuffle\": 6, \"refine_widths\": [9, 9, 9], \"refine_blocks\": [1, 1, 1]}",
+          "pixel_shuffle", SORA_ERR_MODEL },
         { "{\"_class_name\": \"SoraBlockDecoder\"}", "latent_channels", SORA_ERR_MODEL },
         { "{\"_class_name\": \"AutoencoderKL\"}", "AutoencoderKL", SORA_ERR_UNSUPPORTED },
         { "{}", "_class_name", SORA_ERR_UNSUPPORTED },
@@ -353,6 +369,14 @@ START_TEST(test_wrong_weights)
         { "decoder.8.weight", some, 4, { 1, 1, 1, 1 } },    { "decoder.13.conv.weight", some, 4, { 1, 1, 1, 1 } },
         { "decoder.14.weight", some, 4, { 1, 1, 1, 1 } },
     };
+    static const struct {
+        const char *text, *says;
+    } networks[] = {
+        { REFINED "[16, 8], \"refine_blocks\": [2, 1]}", NULL },
+        { REFINED "[16, 8], \"refine_blocks\": [2, 2]}", "refine.stages.1.1.conv1.weight" },
+        { REFINED "[16, 16], \"refine_blocks\": [2, 1]}", "refine.up.0.weight" },
+        { REFINED "[16], \"refine_blocks\": [2]}", "refine.conv_out.weight" },
+    };
     struct sr_ctx *c = ctx_of(SR_F32, 1, ~0u);
     struct sr_vae *v = (void *)&c;      /* must be overwritten */
     char target[PATH_MAX];
@@ -370,6 +394,18 @@ START_TEST(test_wrong_weights)
     err = (sora_error){ 0 };
     ck_assert_msg(sr_vae_open(c, &v, folder, 4, 4, &err) == SORA_OK, "%s", err.text);
     sr_vae_close(&v);
+    unlink(in_folder("x.safetensors"));
+
+    ck_assert(realpath(ref_path("vae_block_refined/diffusion_pytorch_model.safetensors"), target) != NULL);
+    ck_assert_int_eq(symlink(target, in_folder("x.safetensors")), 0);
+    for (size_t i = 0; i < SR_COUNT(networks); i++) {
+        write_config(networks[i].text);
+        err = (sora_error){ 0 };
+        ck_assert_int_eq(sr_vae_open(c, &v, folder, 4, 4, &err), networks[i].says ? SORA_ERR_MODEL : SORA_OK);
+        if (networks[i].says) ck_assert_msg(v == NULL && strstr(err.text, networks[i].says), "%s", err.text);
+        sr_vae_close(&v);
+    }
+    unlink(in_folder("config.json"));
     unlink(in_folder("x.safetensors"));
 
     for (size_t n = 1; n <= SR_COUNT(t); n++) {
@@ -394,7 +430,8 @@ END_TEST
 /* Each allocation may fail: an error, no leak, no crash. */
 START_TEST(test_no_memory)
 {
-    static const char *const models[] = { "vae_wan22", "vae_tiny_wan21.safetensors", "vae_block" };
+    static const char *const models[] = { "vae_wan22", "vae_tiny_wan21.safetensors", "vae_block",
+                                          "vae_block_refined" };
 
     for (size_t i = 0; i < SR_COUNT(models); i++) {
         for (unsigned long n = 1;; n += n < 40 ? 1 : 7) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * y = conv3x3(z), the border values of z repeated outside, C -> frames * 3 * side * side channels in the order (frame,
- * RGB, row, column), then a pixel shuffle; -1..1.  No state: each latent frame is `frames` pictures, of which the first
- * latent of a clip shows the last only.
+ * RGB, row, column), then a pixel shuffle; -1..1.  To that a network may add what it sees beyond (refine.h), the only
+ * state.  Each latent frame is `frames` pictures, of which the first latent of a clip shows the last only.
  */
 #include <stdio.h>
 
@@ -13,6 +13,7 @@ struct block_vae {
     struct sr_vae vae;
     struct sr_block_shape shape;
     struct sr_linear *layer;            /* [frames * 3 * side * side, 9 C] */
+    struct sr_refine refine;            /* used where shape.refine.levels is not 0 */
 };
 
 /* The string items of list `key` must be these n. */
@@ -37,6 +38,7 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
     static const char *const order[] = { "frame", "rgb", "y", "x" };
     int64_t channels = 0, kernel = 3, frames = 4, dropped = 3, side = 16, refine = 0;
     double scale = 1, range[2] = { -1, 1 };
+    const bool network = sr_config_has(c, "refine_widths");
     char padding[32] = "replicate";
     size_t n = 2;
     sora_result r;
@@ -46,7 +48,7 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
     if ((r = sr_config_int(c, "frames_per_latent", 1, 16, &frames, err)) < 0) return r;
     if ((r = sr_config_int(c, "first_frames_dropped", 0, 16, &dropped, err)) < 0) return r;
     if ((r = sr_config_int(c, "pixel_shuffle", 1, 64, &side, err)) < 0) return r;
-    if ((r = sr_config_int(c, "refine_blocks", 0, 64, &refine, err)) < 0) return r;
+    if (!network && (r = sr_config_int(c, "refine_blocks", 0, 64, &refine, err)) < 0) return r;
     if ((r = sr_config_float(c, "scaling_factor", 1e-6, 1e6, &scale, err)) < 0) return r;
     if ((r = sr_config_floats(c, "output_range", range, 2, &n, err)) < 0) return r;
     if ((r = sr_config_string(c, "padding_mode", padding, sizeof padding, err)) < 0) return r;
@@ -61,12 +63,12 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"first_frames_dropped\" is %lld of %lld; built in is all but "
                        "one", path, (long long)dropped, (long long)frames);
     if (refine)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"refine_blocks\" is %lld; refining layers are not built in",
-                       path, (long long)refine);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"refine_blocks\" is %lld without \"refine_widths\"", path,
+                       (long long)refine);
     if (n != 2 || range[0] != -1 || range[1] != 1)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"output_range\" is not [-1, 1], which is built in", path);
-    *s = (struct sr_block_shape){ (size_t)channels, (size_t)frames, (size_t)side, (float)(1 / scale) };
-    return SORA_OK;
+    *s = (struct sr_block_shape){ (size_t)channels, (size_t)frames, (size_t)side, (float)(1 / scale), { 0 } };
+    return network ? sr_refine_shape_config(&s->refine, c, s->channels, s->frames, s->side, path, err) : SORA_OK;
 }
 
 static size_t outputs(const struct sr_block_shape *s)
@@ -81,15 +83,19 @@ void sr_block_info(const struct sr_block_shape *s, struct sr_vae_info *info)
     info->channels = (int)s->channels;
     info->scale_s = (int)s->side;
     info->scale_t = (int)s->frames;
-    info->parameters = (uint64_t)outputs(s) * (9 * s->channels + 1);
-    info->flop_per_frame = 18.0 * (double)(outputs(s) * s->channels);
+    info->parameters = (uint64_t)outputs(s) * (9 * s->channels + 1) + sr_refine_parameters(&s->refine);
+    info->flop_per_frame = 18.0 * (double)(outputs(s) * s->channels) + sr_refine_flop(&s->refine);
 }
 
 static void block_close(struct sr_vae *vae)
 {
-    sr_linear_close(&((struct block_vae *)vae)->layer);
+    struct block_vae *v = (struct block_vae *)vae;
+
+    sr_linear_close(&v->layer);
+    sr_refine_close(&v->refine);
 }
 
+/* The first latent of a stream is never compared with what came before it. */
 static void block_reset(struct sr_vae *vae)
 {
 }
@@ -109,6 +115,25 @@ static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, 
     }
 }
 
+/* y [H W, (frame, RGB, side, side)] += m [1, H', W', (frame, RGB, patch, patch)], H' W' patches where y has blocks */
+static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, const struct sr_fmap *m)
+{
+    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch, planes = 3 * v->shape.frames;
+    const double start = sr_now();
+
+    if (sr_ctx_skip(c)) return;
+#pragma omp parallel for schedule(static) num_threads(c->threads)
+    for (size_t r = 0; r < m->H; r++)
+        for (size_t col = 0; col < m->W; col++) {
+            const float *from = (const float *)m->data + (r * m->W + col) * m->C;
+            float *to = (float *)y->data + (r / n * v->vae.W + col / n) * y->stride + (r % n * side + col % n) * patch;
+            for (size_t p = 0; p < planes; p++)
+                for (size_t i = 0; i < patch; i++)
+                    for (size_t j = 0; j < patch; j++) to[(p * side + i) * side + j] += *from++;
+        }
+    c->prof.seconds[SR_ELEMENTWISE] += sr_now() - start;
+}
+
 static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, float *rgb, bool first)
 {
     const struct block_vae *v = (const struct block_vae *)vae;
@@ -120,6 +145,10 @@ static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, f
 
     gather(c, v, z, x);
     y = sr_linear(c, v->layer, x, SR_ACT_NONE, SR_F32);         /* [H W, frames * 3 * side * side] */
+    if (s->refine.levels) {
+        const struct sr_fmap more = sr_refine(c, &v->refine, z, first, s->scale);
+        add_refined(c, v, y, &more);
+    }
     m = (struct sr_fmap){ y->data, SR_F32, 1, vae->H, vae->W, y->cols };
     for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
         sr_write_picture(c, &m, f * values, &p, rgb);
@@ -148,4 +177,5 @@ void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr
     if (l->result < 0) return;
     /* f32 whatever the context computes in: it is little work, and bf16 would show in smooth skies */
     l->result = sr_linear_open(l->c, &v->layer, &w, &b, &n, 1, 9 * s->channels, true, l->err);
+    if (s->refine.levels) sr_refine_load(l, &v->refine, &s->refine, H, W);
 }
