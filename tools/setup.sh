@@ -9,6 +9,9 @@ build_packages="build-essential autoconf automake libtool pkg-config python3
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 media_packages="ffmpeg nasm xz-utils libfreetype-dev libfontconfig-dev libfribidi-dev gstreamer1.0-tools
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
+# what tests/gst/checks.py drives
+gst_packages="python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-base-apps
+    gstreamer1.0-plugins-bad-apps gstreamer1.0-nice ges1.0-tools frei0r-plugins strace"
 
 say() { printf '%s\n' "== $*" >&2; }
 
