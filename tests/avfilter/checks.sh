@@ -11,7 +11,7 @@ chunks() { grep -c '\] chunk [0-9]*, from frame' "$1"; }
 # ---- What it is ----
 
 "$F" -hide_banner -h filter=sora >help 2>/dev/null
-has "listed as a source without flags" "..C sora              |->V" "$("$F" -hide_banner -filters 2>/dev/null | grep ' sora ')"
+is "listed as a source without flags" 1 "$("$F" -hide_banner -filters 2>/dev/null | grep -cE '^ \.\.C? +sora +\|->V ')"   # C: until 8
 is "every option has a description" "" "$(grep '^  *[a-z]' help | grep -vE '^  *(sora|none)' | grep -vE '[.A-Z]{11} [a-zA-Z0-9]')"
 is "only the prompt may change at run time" "prompt p" "$(awk '/^   [a-z]/ && $3 ~ /T/ {print $1}' help | xargs)"
 is "every option of the library is here" "" "$(
