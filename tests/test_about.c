@@ -39,17 +39,23 @@ START_TEST(test_pocket)
 {
     static struct sr_about a;
 
-    ck_assert_int_eq(read_text(&a, "{\"format\": 1, \"family\": \"pocket\", \"licence\": \"CC0-1.0\", \"width\": 512, \"height\": 288,"
-                               "\"rate\": 16, \"frames\": 81, \"latent\": [2, 18, 32], \"text_tokens\": 32, \"text_unknown\": 2,"
-                               "\"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
-                               "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
-                               "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
-                               "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
-                               "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}", NULL), SORA_OK);
-    ck_assert(a.width == 512 && a.height == 288 && a.rate == 16 && a.frames == 81 && a.latent[0] == 2 && a.latent[2] == 32);
+    ck_assert_int_eq(
+        read_text(&a,
+                  "{\"format\": 1, \"family\": \"pocket\", \"licence\": \"CC0-1.0\", \"width\": 512, \"height\": 288,"
+                  "\"rate\": 16, \"frames\": 81, \"latent\": [2, 18, 32], \"text_tokens\": 32, \"text_unknown\": 2,"
+                  "\"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
+                  "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
+                  "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
+                  "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
+                  "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}",
+                  NULL),
+        SORA_OK);
+    ck_assert(a.width == 512 && a.height == 288 && a.rate == 16 && a.frames == 81 && a.latent[0] == 2 &&
+              a.latent[2] == 32);
     ck_assert(!strcmp(a.licence, "CC0-1.0") && a.text_tokens == 32 && a.nwaves == 2 && a.waves[1] == 3);
     ck_assert(a.chunk_latents == 1 && a.chunk_frames == 4 && a.prompt_change == SR_CHANGE_CONTINUE);
-    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "euler") && a.sampler.shift == 3 && a.sampler.first_steps == 12);
+    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "euler") && a.sampler.shift == 3 &&
+              a.sampler.first_steps == 12);
     ck_assert(a.sampler.next_steps == 3 && a.sampler.first_guidance == 2 && a.sampler.next_guidance == 0);
     ck_assert(a.sampler.window == 12 && a.sampler.sink == -1 && a.sampler.context_time == 0.04 && !a.sampler.last_step);
     ck_assert(a.nspread == 2 && a.spread[1] == 2 && a.spread_next[1] == 0.25);
@@ -60,14 +66,22 @@ START_TEST(test_wan)
 {
     static struct sr_about a;
 
-    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\", \"lora\": \"l.pt\","
-                               "\"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}", NULL), SORA_OK);
+    ck_assert_int_eq(
+        read_text(&a,
+                  "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\", \"lora\": \"l.pt\","
+                  "\"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}",
+                  NULL),
+        SORA_OK);
     ck_assert(!strcmp(a.preset, "longlive") && a.prompt_change == SR_CHANGE_RECACHE);
     ck_assert(!strcmp(a.lora, "l.pt") && a.lora_scale == 1);
     ck_assert(!a.sampler.scheduled && a.sampler.window == 9 && a.sampler.sink == 0 && a.sampler.last_step);
-    ck_assert_int_eq(read_text(&a, "{\"family\": \"wan\", \"chunk_latents\": 3, \"sampler\": {\"kind\": \"renoise\","
-                               "\"first_timesteps\": [1000, 750.5, 20], \"timesteps\": [900], \"window\": 9}}", NULL), SORA_OK);
-    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "renoise") && a.sampler.nfirst == 3 && a.sampler.nnext == 1);
+    ck_assert_int_eq(read_text(&a,
+                               "{\"family\": \"wan\", \"chunk_latents\": 3, \"sampler\": {\"kind\": \"renoise\","
+                               "\"first_timesteps\": [1000, 750.5, 20], \"timesteps\": [900], \"window\": 9}}",
+                               NULL),
+                     SORA_OK);
+    ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "renoise") && a.sampler.nfirst == 3 &&
+              a.sampler.nnext == 1);
     ck_assert(a.sampler.first_timesteps[1] == 750.5 && a.sampler.timesteps[0] == 900 && a.chunk_latents == 3);
 }
 END_TEST
@@ -88,7 +102,8 @@ START_TEST(test_refused)
         { "\"spread\": [0], \"spread_next\": [1]", "spread of channel 0 is 0" },
         { "\"spread\": [1], \"spread_next\": [1e9]", "spread_next of channel 0" },
         { "\"chunk_latents\": 0", "chunk_latents" },
-        { "\"prompt_change\": \"recache\"", "prompt_change is \"recache\"; wanted: \"restart\", \"continue\", \"turn\" or \"re-cache\"" },
+        { "\"prompt_change\": \"recache\"",
+          "prompt_change is \"recache\"; wanted: \"restart\", \"continue\", \"turn\" or \"re-cache\"" },
         { "\"sampler\": []", "\"sampler\" is a list of 0; wanted: an object" },
         { "\"sampler\": {\"steps\": 4}", "\"sampler.steps\" is not known; wanted: kind, shift" },
         { "\"sampler\": {\"kind\": \"heun\"}", "sampler.kind is \"heun\"" },
@@ -108,7 +123,8 @@ START_TEST(test_refused)
         { "\"lora\": \"../lora.pt\"", "lora is \"../lora.pt\"" },
         { "\"lora_scale\": 1", "lora_scale is there, lora is not" },
         { "\"lora\": \"a\", \"lora_scale\": 1e9", "lora_scale" },
-        { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}", "preset is \"longlive\", and sampler has steps of its own" },
+        { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}",
+          "preset is \"longlive\", and sampler has steps of its own" },
     };
     static struct sr_about a;
     char text[300];
@@ -117,8 +133,8 @@ START_TEST(test_refused)
         sora_error err = { 0 };
         snprintf(text, sizeof text, "{\"family\": \"wan\", %s}", bad[i].text);
         ck_assert_msg(read_text(&a, text, &err) == SORA_ERR_MODEL, "%s was not refused", text);
-        ck_assert_msg(strstr(err.text, bad[i].part) && strstr(err.text, "sora.json: "), "%s: \"%s\" has no \"%s\"", text, err.text,
-                      bad[i].part);
+        ck_assert_msg(strstr(err.text, bad[i].part) && strstr(err.text, "sora.json: "), "%s: \"%s\" has no \"%s\"",
+                      text, err.text, bad[i].part);
     }
     ck_assert_int_eq(read_text(&a, "{\"width\": 512}", NULL), SORA_ERR_MODEL);
     ck_assert_int_eq(read_text(&a, "{\"family\": \"pocket\"}", NULL), SORA_ERR_MODEL);

@@ -92,17 +92,21 @@ static void write_merged(double scale)
             snprintf(path, sizeof path, "%s.weight", layers[i].name);
             for (size_t j = 0; !strcmp(from->name, path) && j < from->n; j++) {
                 double sum = 0;
-                for (size_t r = 0; r < RANK; r++) sum += (double)b[i][j / layers[i].in * RANK + r] * a[i][r * layers[i].in + j % layers[i].in];
+                for (size_t r = 0; r < RANK; r++)
+                    sum += (double)b[i][j / layers[i].in * RANK + r] * a[i][r * layers[i].in + j % layers[i].in];
                 x[j] = (float)(x[j] + scale * sum);
             }
         }
         t[k] = (struct sr_named){ .name = from->name, .data = x, .ndim = from->ndim };
         memcpy(t[k].dim, from->dim, sizeof t[k].dim);
     }
-    snprintf(command, sizeof command, "rm -rf '%s/merged' && mkdir -p '%s/merged/transformer' && cp '%s/transformer/config.json' "
-             "'%s/merged/transformer/'", folder, folder, base(), folder);
+    snprintf(command, sizeof command,
+             "rm -rf '%s/merged' && mkdir -p '%s/merged/transformer' && cp '%s/transformer/config.json' "
+             "'%s/merged/transformer/'",
+             folder, folder, base(), folder);
     ck_assert_int_eq(system(command), 0);
-    ck_assert_int_eq(sr_safetensors_write(in_folder("merged/transformer/diffusion_pytorch_model.safetensors"), t, n, NULL), SORA_OK);
+    ck_assert_int_eq(
+        sr_safetensors_write(in_folder("merged/transformer/diffusion_pytorch_model.safetensors"), t, n, NULL), SORA_OK);
     for (size_t k = 0; k < n; k++) sr_free((void *)t[k].data);
     sr_weights_close(&w);
 }
@@ -111,7 +115,9 @@ enum { H = 4, W = 6, N = 16 * H * W };
 
 static sora_result run(float *out, const char *path, const char *lora, double scale, sora_error *err)
 {
-    const struct sr_model_setup s = { .path = path, .lora = lora, .lora_scale = scale, .F = 1, .H = H, .W = W, .prompts = 1 };
+    const struct sr_model_setup s = {
+        .path = path, .lora = lora, .lora_scale = scale, .F = 1, .H = H, .W = W, .prompts = 1
+    };
     static float x[N], text[32 * 4];
     const float time = 700;
     const struct sr_model_input in = { .x = x, .F = 1, .t = &time };
@@ -193,8 +199,10 @@ START_TEST(test_refused)
     static const float x[FFN * FFN];
     const char *path = in_folder("lora.safetensors");
     struct sr_named t[4] = {
-        { "blocks.0.self_attn.q.lora_A.weight", x, 2, { 2, C } }, { "blocks.0.self_attn.q.lora_B.weight", x, 2, { C, 2 } },
-        { "blocks.7.self_attn.q.lora_A.weight", x, 2, { 2, C } }, { "blocks.7.self_attn.q.lora_B.weight", x, 2, { C, 2 } },
+        { "blocks.0.self_attn.q.lora_A.weight", x, 2, { 2, C } },
+        { "blocks.0.self_attn.q.lora_B.weight", x, 2, { C, 2 } },
+        { "blocks.7.self_attn.q.lora_A.weight", x, 2, { 2, C } },
+        { "blocks.7.self_attn.q.lora_B.weight", x, 2, { C, 2 } },
     };
 
     must_fail(path, SORA_ERR_NOT_FOUND, path);

@@ -42,8 +42,10 @@ static const char *in_folder(const char *name)
 
 static void setup(void)
 {
-    static const char *const links[][2] = { { "clip/transformer", "transformer" }, { "clip/text_encoder", "text_encoder" },
-                                            { "vae_wan21", "vae" }, { "text.model", "spiece.model" } };
+    static const char *const links[][2] = { { "clip/transformer", "transformer" },
+                                            { "clip/text_encoder", "text_encoder" },
+                                            { "vae_wan21", "vae" },
+                                            { "text.model", "spiece.model" } };
 
     snprintf(folder, sizeof folder, "/tmp/sora-stream-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -224,7 +226,8 @@ START_TEST(test_reference_tells)
         }
         for (int k = 0; k < 3; k++) {
             const double d = distance(&l[k], 0, &l[(k + 1) % 3], 0, l[0].F);
-            ck_assert_msg(d > 2e-4, "%s: %s and %s differ by %g only", schedules[i], changes[k], changes[(k + 1) % 3], d);
+            ck_assert_msg(d > 2e-4, "%s: %s and %s differ by %g only", schedules[i], changes[k], changes[(k + 1) % 3],
+                          d);
         }
         for (int k = 0; k < 3; k++) sr_weights_close(&l[k].w);
     }
@@ -342,7 +345,8 @@ START_TEST(test_constant)
                       "wanted: 4 passes of 5", r.flop_at_first, work);
     }
     ck_assert_int_eq(r.frames, 210 * 12 - 3);
-    if (!sanitized()) ck_assert_msg(resident_bytes() - resident <= 1 << 18, "%ld bytes more", resident_bytes() - resident);
+    if (!sanitized())
+        ck_assert_msg(resident_bytes() - resident <= 1 << 18, "%ld bytes more", resident_bytes() - resident);
     sr_pipeline_close(&r.p);
 }
 END_TEST
@@ -350,7 +354,8 @@ END_TEST
 /* The same with a new prompt every few chunks, for each way to change it. */
 START_TEST(test_flat)
 {
-    static const char *const changes[] = { "restart", "continue", "re-cache" }, *const prompts[] = { BEFORE, AFTER, "snow" };
+    static const char *const changes[] = { "restart", "continue", "re-cache" }, *const prompts[] = { BEFORE, AFTER,
+                                                                                                     "snow" };
     char text[200];
 
     for (int k = 0; k < 3; k++) {
@@ -368,8 +373,11 @@ START_TEST(test_flat)
             ck_assert_msg(r.mean > 0.01 && r.mean < 0.99, "chunk %d: mean %g", i, r.mean);
             if (i == 80) allocated = allocated_bytes(), resident = resident_bytes();
         }
-        ck_assert_msg(allocated_bytes() <= allocated + 4096, "%s: %zu bytes allocated, %zu before", changes[k], allocated_bytes(), allocated);
-        if (!sanitized()) ck_assert_msg(resident_bytes() - resident <= 1 << 18, "%s: %ld bytes more", changes[k], resident_bytes() - resident);
+        ck_assert_msg(allocated_bytes() <= allocated + 4096, "%s: %zu bytes allocated, %zu before", changes[k],
+                      allocated_bytes(), allocated);
+        if (!sanitized())
+            ck_assert_msg(resident_bytes() - resident <= 1 << 18, "%s: %ld bytes more", changes[k],
+                          resident_bytes() - resident);
         sr_pipeline_close(&r.p);
     }
 }
@@ -510,7 +518,8 @@ static void change_while_running(const char *change)
     char text[200];
     int64_t first_new = -1;
 
-    snprintf(text, sizeof text, "{\"family\": \"wan\", \"preset\": \"self-forcing\", \"prompt_change\": \"%s\"}", change);
+    snprintf(text, sizeof text, "{\"family\": \"wan\", \"preset\": \"self-forcing\", \"prompt_change\": \"%s\"}",
+             change);
     about(text);
     ck_assert_int_eq(sora_session_open(&speaker.s, &o, NULL), SORA_OK);
     sora_info_init(&info);
@@ -537,8 +546,8 @@ static void change_while_running(const char *change)
     }
     pthread_join(thread, NULL);
     /* the queue holds a chunk, and another is being made */
-    ck_assert_msg(first_new <= speaker.after + 4 * info.chunk, "set after frame %lld, shown from %lld", (long long)speaker.after,
-                  (long long)first_new);
+    ck_assert_msg(first_new <= speaker.after + 4 * info.chunk, "set after frame %lld, shown from %lld",
+                  (long long)speaker.after, (long long)first_new);
     sora_session_close(&speaker.s);
 }
 
@@ -552,7 +561,8 @@ END_TEST
 
 /* ---- Which stream a model is ---- */
 
-static void streams_as(const char *path, const char *preset, int64_t chunk, int64_t window, int64_t sink, enum sr_prompt_change change)
+static void streams_as(const char *path, const char *preset, int64_t chunk, int64_t window, int64_t sink,
+                       enum sr_prompt_change change)
 {
     const sora_options o = small_options();
     const struct sr_job job = { .o = &o, .path = path };
@@ -563,8 +573,9 @@ static void streams_as(const char *path, const char *preset, int64_t chunk, int6
     ck_assert_msg(sr_pipeline_open(&p, &job, &err) == SORA_OK, "%s: %s", path, err.text);
     d = (struct sr_diffusion *)p;
     ck_assert_msg(!strcmp(d->about.preset, preset), "%s: \"%s\"", path, d->about.preset);
-    ck_assert_msg(d->sc.chunk == chunk && d->sc.window == window && d->sc.sink == sink, "%s: chunk %lld, window %lld, sink %lld", path,
-                  (long long)d->sc.chunk, (long long)d->sc.window, (long long)d->sc.sink);
+    ck_assert_msg(d->sc.chunk == chunk && d->sc.window == window && d->sc.sink == sink,
+                  "%s: chunk %lld, window %lld, sink %lld", path, (long long)d->sc.chunk, (long long)d->sc.window,
+                  (long long)d->sc.sink);
     ck_assert(d->sc.change == change && d->stream && p->info.streams);
     ck_assert(d->next.guidance == 1 && d->first.guidance == 1);
     sr_pipeline_close(&p);
@@ -581,10 +592,10 @@ START_TEST(test_choice)
         { "\"preset\": \"longlive\"", "longlive", 3, 6, 3, SR_CHANGE_RECACHE },
         { "\"preset\": \"longlive\", \"prompt_change\": \"restart\"", "longlive", 3, 6, 3, SR_CHANGE_RESTART },
         { "\"preset\": \"causal-forcing++\"", "causal-forcing++", 1, 20, 0, SR_CHANGE_CONTINUE },
-        { "\"preset\": \"longlive\", \"chunk_latents\": 2, \"sampler\": {\"window\": 4, \"sink\": 1}", "longlive", 2, 4, 1,
-          SR_CHANGE_RECACHE },
-        { "\"chunk_latents\": 2, \"sampler\": {\"kind\": \"renoise\", \"timesteps\": [1000, 500], \"window\": 7}", "", 2, 7, 0,
-          SR_CHANGE_CONTINUE },
+        { "\"preset\": \"longlive\", \"chunk_latents\": 2, \"sampler\": {\"window\": 4, \"sink\": 1}", "longlive", 2, 4,
+          1, SR_CHANGE_RECACHE },
+        { "\"chunk_latents\": 2, \"sampler\": {\"kind\": \"renoise\", \"timesteps\": [1000, 500], \"window\": 7}", "",
+          2, 7, 0, SR_CHANGE_CONTINUE },
     };
     char text[300], path[100];
 
@@ -654,8 +665,9 @@ int main(void)
 {
     Suite *suite = suite_create("stream");
     TCase *c = tcase_create("stream");
-    const TTest *const tests[] = { test_reference, test_reference_tells, test_constant, test_flat, test_far_cache, test_far_stream,
-                                   test_far_chunks, test_set_prompt, test_choice, test_checkpoint, test_steps };
+    const TTest *const tests[] = { test_reference, test_reference_tells, test_constant,   test_flat,
+                                   test_far_cache, test_far_stream,      test_far_chunks, test_set_prompt,
+                                   test_choice,    test_checkpoint,      test_steps };
     SRunner *runner = srunner_create(suite);
     int failed;
 

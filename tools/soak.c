@@ -25,12 +25,12 @@
 #define FLAT     1e-5                   /* variance of luma below which nothing is to be seen */
 
 static const char *const own_prompts[] = {
-    "calm sea at sunset, slow clouds", "a red balloon over green hills", "a snowy forest at night", "a blue kite over a desert at noon",
-    "a city in the rain at dawn",
+    "calm sea at sunset, slow clouds",   "a red balloon over green hills", "a snowy forest at night",
+    "a blue kite over a desert at noon", "a city in the rain at dawn",
 };
 
 struct picture {
-    double mean, variance, sharpness, colour;       /* luma 0..1; mean step to the next pixel; mean distance from grey */
+    double mean, variance, sharpness, colour; /* luma 0..1; mean step to the next pixel; mean distance from grey */
 };
 
 static double now(void)
@@ -115,7 +115,8 @@ static int measure(struct soak *k, sora_error *err)
         for (; frames < end; frames++) {
             if (sora_session_next(k->s, &k->frame, err) != SORA_OK) return 1;
             if (k->frame.pts != frames) {
-                snprintf(err->text, sizeof err->text, "frame %" PRId64 " came where %" PRId64 " was due", k->frame.pts, frames);
+                snprintf(err->text, sizeof err->text, "frame %" PRId64 " came where %" PRId64 " was due", k->frame.pts,
+                         frames);
                 return 1;
             }
             const struct picture p = look(&k->frame, k->info.width, k->info.height);
@@ -125,8 +126,8 @@ static int measure(struct soak *k, sora_error *err)
         if (second == warm) at_first = got;
         if (got > most) most = got;
         flat += sum.variance < FLAT;
-        printf("%" PRId64 ",%" PRId64 ",%" PRId64 ",%.3f,%" PRId64 ",%.5f,%.6f,%.6f,%.5f\n", second, frames, k->frame.prompt, now() - begin,
-               got, sum.mean, sum.variance, sum.sharpness, sum.colour);
+        printf("%" PRId64 ",%" PRId64 ",%" PRId64 ",%.3f,%" PRId64 ",%.5f,%.6f,%.6f,%.5f\n", second, frames,
+               k->frame.prompt, now() - begin, got, sum.mean, sum.variance, sum.sharpness, sum.colour);
         fflush(stdout);
     }
     fprintf(stderr, "soak: %" PRId64 " s of content in %.0f s, %.1f frames/s; memory %.1f MiB, ", second, now() - begin,
@@ -139,8 +140,11 @@ static int measure(struct soak *k, sora_error *err)
 
 static int usage(const char *what)
 {
-    fprintf(stderr, "soak: %s\nusage: soak [--minutes N] [--every S] [--wall S] [-m MODEL] [--threads N] [--seed N] [--size WxH] "
-            "[PROMPT ...] >out.csv\n", what);
+    fprintf(
+        stderr,
+        "soak: %s\nusage: soak [--minutes N] [--every S] [--wall S] [-m MODEL] [--threads N] [--seed N] [--size WxH] "
+        "[PROMPT ...] >out.csv\n",
+        what);
     return 2;
 }
 
@@ -160,7 +164,8 @@ int main(int argc, char **argv)
         else if (!strcmp(name, "wall")) k.wall_s = atof(value);
         else if (sora_options_set(&o, !strcmp(name, "m") ? "model" : name, value, &err) < 0) return usage(err.text);
     }
-    if (!(k.minutes > 0 && k.minutes < 1e6) || k.every_s < 1 || k.wall_s < 0) return usage("minutes and every are above 0");
+    if (!(k.minutes > 0 && k.minutes < 1e6) || k.every_s < 1 || k.wall_s < 0)
+        return usage("minutes and every are above 0");
     if (i < argc) k.prompts = (const char *const *)argv + i, k.nprompts = argc - i;
     o.prompt = k.prompts[0];
     o.frames = 0;

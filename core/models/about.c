@@ -5,12 +5,14 @@
 #include "models/about.h"
 
 static const char *const keys[] = {
-    "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps", "text_tokens",
-    "position_waves", "spread", "spread_next", "chunk_latents", "chunk_frames", "prompt_change", "sampler", "lora", "lora_scale",
-    "text_unknown", "inputs", "position_channels",      /* for people who read it: other files say the same to us */
+    "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps",
+    "text_tokens", "position_waves", "spread", "spread_next", "chunk_latents", "chunk_frames", "prompt_change",
+    "sampler", "lora", "lora_scale",
+    /* for people who read it: other files say the same to us */
+    "text_unknown", "inputs", "position_channels",
 };
 static const char *const sampler_keys[] = {
-    "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps",       /* the first 6 make a schedule */
+    "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps",   /* these 6 make a schedule */
     "first_guidance", "next_guidance", "window", "sink", "context_time", "cache",
 };
 
@@ -22,7 +24,8 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
 
     if ((r = sr_config_int(c, "format", 1, 1, &format, err)) < 0) return r;
     if ((r = sr_config_string(c, "family", a->family, sizeof a->family, err)) < 0) return r;
-    if (!a->family[0]) return sr_fail(err, SORA_ERR_MODEL, "%s: family is missing; wanted: \"wan\" or \"pocket\"", path);
+    if (!a->family[0])
+        return sr_fail(err, SORA_ERR_MODEL, "%s: family is missing; wanted: \"wan\" or \"pocket\"", path);
     if ((r = sr_config_string(c, "licence", a->licence, sizeof a->licence, err)) < 0) return r;
     if ((r = sr_config_string(c, "preset", a->preset, sizeof a->preset, err)) < 0) return r;
     if ((r = sr_config_int(c, "width", 16, 16384, &a->width, err)) < 0) return r;
@@ -36,7 +39,8 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
     if ((r = sr_config_int(c, "steps", 1, 1000, &a->steps, err)) < 0) return r;
     if ((r = sr_config_string(c, "lora", a->lora, sizeof a->lora, err)) < 0) return r;
     if (strchr(a->lora, '/'))
-        return sr_fail(err, SORA_ERR_MODEL, "%s: lora is \"%s\"; wanted: the name of a file in the same folder", path, a->lora);
+        return sr_fail(err, SORA_ERR_MODEL, "%s: lora is \"%s\"; wanted: the name of a file in the same folder", path,
+                       a->lora);
     if (sr_config_has(c, "lora_scale") && !a->lora[0])
         return sr_fail(err, SORA_ERR_MODEL, "%s: lora_scale is there, lora is not; wanted: the name of a file", path);
     a->lora_scale = 1;
@@ -71,14 +75,14 @@ static sora_result read_pocket(struct sr_about *a, const struct sr_config *c, co
     if ((r = read_spread(c, path, "spread", a->spread, &a->nspread, err)) < 0) return r;
     if ((r = read_spread(c, path, "spread_next", a->spread_next, &next, err)) < 0) return r;
     if (a->nspread != next)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: spread has %zu numbers, spread_next %zu; wanted: one for each channel", path,
-                       a->nspread, next);
+        return sr_fail(err, SORA_ERR_MODEL, "%s: spread has %zu numbers, spread_next %zu; wanted: one for each channel",
+                       path, a->nspread, next);
     return SORA_OK;
 }
 
 /* One of the words, as its number; absent: *out keeps its value. */
-static sora_result read_word(const struct sr_config *c, const char *path, const char *key, const char *const *words, int n,
-                             const char *wanted, int *out, sora_error *err)
+static sora_result read_word(const struct sr_config *c, const char *path, const char *key, const char *const *words,
+                             int n, const char *wanted, int *out, sora_error *err)
 {
     char s[32] = "";
     sora_result r = sr_config_string(c, key, s, sizeof s, err);
@@ -99,12 +103,13 @@ static sora_result read_timesteps(const struct sr_config *c, const char *path, c
 
     for (size_t i = 0; i < *n && r == SORA_OK; i++)
         if (!(out[i] > 0 && out[i] <= 1000 && (i == 0 || out[i] < out[i - 1])))
-            r = sr_fail(err, SORA_ERR_MODEL, "%s: entry %zu of %s is %g; wanted: falling numbers above 0, at most 1000", path,
-                        i, key, out[i]);
+            r = sr_fail(err, SORA_ERR_MODEL, "%s: entry %zu of %s is %g; wanted: falling numbers above 0, at most 1000",
+                        path, i, key, out[i]);
     return r;
 }
 
-static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_config *c, const char *path, sora_error *err)
+static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_config *c, const char *path,
+                                sora_error *err)
 {
     static const char *const kinds[] = { "euler", "unipc", "renoise" }, *const caches[] = { "clean", "last-step" };
     char key[40];
@@ -117,7 +122,8 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
         snprintf(key, sizeof key, "sampler.%s", sampler_keys[i]);
         s->scheduled |= sr_config_has(c, key);
     }
-    if ((r = read_word(c, path, "sampler.kind", kinds, 3, "\"euler\", \"unipc\" or \"renoise\"", &word, err)) < 0) return r;
+    if ((r = read_word(c, path, "sampler.kind", kinds, 3, "\"euler\", \"unipc\" or \"renoise\"", &word, err)) < 0)
+        return r;
     if (s->scheduled) snprintf(s->kind, sizeof s->kind, "%s", kinds[word]);
     if ((r = sr_config_float(c, "sampler.shift", 0.01, 1000, &s->shift, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.first_steps", 1, 1000, &s->first_steps, err)) < 0) return r;
@@ -125,11 +131,11 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = read_timesteps(c, path, "sampler.first_timesteps", s->first_timesteps, &s->nfirst, err)) < 0) return r;
     if ((r = read_timesteps(c, path, "sampler.timesteps", s->timesteps, &s->nnext, err)) < 0) return r;
     if (s->nfirst && !s->nnext)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.first_timesteps is there, sampler.timesteps is not; wanted: both, or "
-                       "the latter alone", path);
+        return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.first_timesteps is there, sampler.timesteps is not; wanted: "
+                       "both, or the latter alone", path);
     if (s->nnext && (s->shift || s->first_steps || s->next_steps))
-        return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.timesteps is there, and so is sampler.%s; wanted: one of them", path,
-                       s->shift ? "shift" : s->first_steps ? "first_steps" : "next_steps");
+        return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.timesteps is there, and so is sampler.%s; wanted: one of them",
+                       path, s->shift ? "shift" : s->first_steps ? "first_steps" : "next_steps");
     if ((r = sr_config_float(c, "sampler.first_guidance", 0, 100, &s->first_guidance, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;
@@ -154,13 +160,14 @@ static sora_result read_about(struct sr_about *a, const struct sr_config *c, con
     if ((r = read_pocket(a, c, path, err)) < 0) return r;
     if ((r = sr_config_int(c, "chunk_latents", 1, 64, &a->chunk_latents, err)) < 0) return r;
     if ((r = sr_config_int(c, "chunk_frames", 1, 1024, &a->chunk_frames, err)) < 0) return r;
-    r = read_word(c, path, "prompt_change", changes, SR_COUNT(changes), "\"restart\", \"continue\", \"turn\" or \"re-cache\"", &change, err);
+    r = read_word(c, path, "prompt_change", changes, SR_COUNT(changes),
+                  "\"restart\", \"continue\", \"turn\" or \"re-cache\"", &change, err);
     if (r < 0) return r;
     a->prompt_change = (enum sr_prompt_change)change;
     if ((r = read_sampler(&a->sampler, c, path, err)) < 0) return r;
     if (a->preset[0] && a->sampler.scheduled)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: preset is \"%s\", and sampler has steps of its own; wanted: one of them", path,
-                       a->preset);
+        return sr_fail(err, SORA_ERR_MODEL,
+                       "%s: preset is \"%s\", and sampler has steps of its own; wanted: one of them", path, a->preset);
     return SORA_OK;
 }
 

@@ -98,7 +98,8 @@ static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const s
 {
     if (which < 0 || which >= m->prompts || !(m->have_text >> which & 1))
         return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d has no text", which);
-    if (commit && !m->caches) return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
+    if (commit && !m->caches)
+        return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
     if (in->F < 1 || in->F > most)
         return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, most);
     m->family->forward(c, m->m, which, in, commit, out);

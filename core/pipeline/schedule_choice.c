@@ -51,21 +51,24 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     const char *folder = d->parts.folder;
 
     if (sc->window < 0)
-        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window is missing; wanted: how many latent frames of the past a "
-                       "chunk sees", folder);
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window is missing; wanted: how many latent frames of "
+                       "the past a chunk sees", folder);
     if (sc->window + sc->sink < 1)
-        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the chunks of a "
-                       "stream", folder);
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the "
+                       "chunks of a stream", folder);
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can \"restart\", "
-                       "\"continue\" or \"turn\"", folder);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
+                       "\"restart\", \"continue\" or \"turn\"", folder);
     if (sc->change == SR_CHANGE_TURN && !d->has_prior)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"turn\"; wanted: \"restart\", \"continue\" or "
-                       "\"re-cache\" for a %s model, whose first frames are sampled like the others", folder, d->mi.family);
+        return sr_fail(err, SORA_ERR_UNSUPPORTED,
+                       "%s/sora.json: prompt_change is \"turn\"; wanted: \"restart\", \"continue\" or "
+                       "\"re-cache\" for a %s model, whose first frames are sampled like the others",
+                       folder, d->mi.family);
     if (sc->change == SR_CHANGE_RECACHE && sc->chunk + sc->window + sc->sink > SR_MAX_CHUNK)
-        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are %lld and %lld; wanted: at most %lld "
-                       "together for prompt_change \"re-cache\"", folder, (long long)sc->window, (long long)sc->sink,
-                       (long long)(SR_MAX_CHUNK - sc->chunk));
+        return sr_fail(err, SORA_ERR_MODEL,
+                       "%s/sora.json: sampler.window and sampler.sink are %lld and %lld; wanted: at most %lld "
+                       "together for prompt_change \"re-cache\"",
+                       folder, (long long)sc->window, (long long)sc->sink, (long long)(SR_MAX_CHUNK - sc->chunk));
     return SORA_OK;
 }
 
@@ -86,7 +89,10 @@ sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err)
     sc->sink = s->sink >= 0 ? s->sink : p && s->window < 0 ? p->sink : 0;
     sc->context_t = 1000 * s->context_time;
     sc->last_step = s->last_step;
-    sc->change = a->prompt_change ? a->prompt_change : p && p->change ? p->change : d->has_prior ? SR_CHANGE_RESTART : SR_CHANGE_CONTINUE;
+    sc->change = a->prompt_change ? a->prompt_change
+                 : p && p->change ? p->change
+                 : d->has_prior   ? SR_CHANGE_RESTART
+                                  : SR_CHANGE_CONTINUE;
     return check_stream(d, err);
 }
 
@@ -96,7 +102,11 @@ static void said_config(const struct sr_about_sampler *s, struct sr_schedule_con
     const bool own = first && s->nfirst;
     const int64_t n = first ? s->first_steps : s->next_steps;
 
-    sr_schedule_config_default(k, !strcmp(s->kind, "unipc") ? SR_UNIPC : !strcmp(s->kind, "renoise") ? SR_RENOISE : SR_EULER, s->shift);
+    sr_schedule_config_default(k,
+                               !strcmp(s->kind, "unipc")     ? SR_UNIPC
+                               : !strcmp(s->kind, "renoise") ? SR_RENOISE
+                                                             : SR_EULER,
+                               s->shift);
     k->grid = k->kind == SR_UNIPC ? SR_GRID_WAN : SR_GRID_EVEN;
     k->n_fixed = own ? s->nfirst : s->nnext;
     memcpy(k->fixed_t, own ? s->first_timesteps : s->timesteps, k->n_fixed * sizeof *k->fixed_t);
@@ -104,7 +114,8 @@ static void said_config(const struct sr_about_sampler *s, struct sr_schedule_con
 }
 
 /* What the folder says; *steps 0: the schedule's own. */
-static sora_result own_config(struct sr_diffusion *d, struct sr_schedule_config *k, int *steps, bool first, sora_error *err)
+static sora_result own_config(struct sr_diffusion *d, struct sr_schedule_config *k, int *steps, bool first,
+                              sora_error *err)
 {
     *steps = 0;
     if (d->about.sampler.scheduled) {
@@ -124,8 +135,10 @@ static sora_result override(struct sr_schedule_config *k, const sora_options *o,
     enum sr_sampler_kind kind = k->kind;
 
     if (o->shift > 0 && k->n_fixed)
-        return sr_fail(err, SORA_ERR_OPTION, "shift: found %g, but this model was distilled for %zu fixed timesteps; leave the "
-                       "option out", (double)o->shift, k->n_fixed);
+        return sr_fail(err, SORA_ERR_OPTION,
+                       "shift: found %g, but this model was distilled for %zu fixed timesteps; leave the "
+                       "option out",
+                       (double)o->shift, k->n_fixed);
     for (size_t i = 0; o->sampler && i < SR_COUNT(kinds); i++)
         if (!strcmp(o->sampler, kinds[i])) kind = (enum sr_sampler_kind)i;
     if (kind != k->kind && !k->n_fixed && k->grid == SR_GRID_DIFFUSERS) sr_schedule_config_default(k, kind, k->shift);

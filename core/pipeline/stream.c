@@ -32,8 +32,8 @@ static void past_add(struct sr_diffusion *d, int64_t at)
 
     for (size_t f = 0; d->past && f < d->F; f++)
         for (size_t c = 0; c < d->C; c++)
-            memcpy(d->past + ((uint64_t)(at + (int64_t)f) % d->past_frames * d->C + c) * frame, d->x + (c * d->F + f) * frame,
-                   frame * sizeof *d->past);
+            memcpy(d->past + ((uint64_t)(at + (int64_t)f) % d->past_frames * d->C + c) * frame,
+                   d->x + (c * d->F + f) * frame, frame * sizeof *d->past);
 }
 
 /*
@@ -53,14 +53,16 @@ static sora_result renew(struct sr_diffusion *d, sora_error *err)
     for (size_t f = 0; f < n; f++) {
         t[f] = (float)d->sc.context_t;
         for (size_t c = 0; c < d->C; c++)
-            memcpy(d->again + (c * n + f) * frame, d->past + ((seen - n + f) % all * d->C + c) * frame, frame * sizeof *d->past);
+            memcpy(d->again + (c * n + f) * frame, d->past + ((seen - n + f) % all * d->C + c) * frame,
+                   frame * sizeof *d->past);
     }
     return sr_model_renew(d->c, d->model, 0, &in, keep_sink, err);
 }
 
 /* ---- Chunks and prompts ---- */
 
-sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err)
+sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink,
+                            sora_error *err)
 {
     const int64_t at = d->f * (int64_t)d->F;
     const float *prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
@@ -68,7 +70,8 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     sora_result r;
 
     turn.guidance = 1;          /* the other prompt has no past to look at */
-    if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0) return r;
+    if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0)
+        return r;
     d->turn = false;
     if ((r = sr_save_latents(d, d->x, d->F, err)) < 0) return r;
     if (chunk == 0) sr_vae_reset(d->vae);

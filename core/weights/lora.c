@@ -9,7 +9,9 @@
 
 /* What the two factors are called: peft, peft with its adapter's name, kohya. */
 static const char *const suffixes[][2] = {
-    { "lora_A.weight", "lora_B.weight" }, { "lora_A.default.weight", "lora_B.default.weight" }, { "lora_down.weight", "lora_up.weight" },
+    { "lora_A.weight", "lora_B.weight" },
+    { "lora_A.default.weight", "lora_B.default.weight" },
+    { "lora_down.weight", "lora_up.weight" },
 };
 
 struct sr_lora {
@@ -46,8 +48,10 @@ sora_result sr_lora_open(struct sr_lora **out, const char *path, double scale, s
     l->scale = scale;
     if ((r = sr_weights_open(&l->w, path, err)) < 0) goto done;
     if (!detect(l, rename)) {
-        r = sr_fail(err, SORA_ERR_MODEL, "%s: no tensor \"blocks.0.self_attn.q.lora_A.weight\": these are no low-rank additions to a "
-                    "Wan", path);
+        r = sr_fail(err, SORA_ERR_MODEL,
+                    "%s: no tensor \"blocks.0.self_attn.q.lora_A.weight\": these are no low-rank additions to a "
+                    "Wan",
+                    path);
         goto done;
     }
     r = sr_ctx_open(&l->c, SR_F32, threads, ~0u, NULL, cancel, err);
@@ -67,10 +71,12 @@ void sr_lora_close(struct sr_lora **l)
 }
 
 /* y [out, in] = b [out, rank] a [rank, in] */
-static sora_result multiply(struct sr_lora *l, float *y, const float *b, const float *a, size_t out, size_t rank, size_t in,
-                            sora_error *err)
+static sora_result multiply(struct sr_lora *l, float *y, const float *b, const float *a, size_t out, size_t rank,
+                            size_t in, sora_error *err)
 {
-    const struct sr_product p = { .M = out, .N = in, .K = rank, .xs = rank, .wk = in, .wn = 1, .type = SR_F32, .dst = SR_F32 };
+    const struct sr_product p = {
+        .M = out, .N = in, .K = rank, .xs = rank, .wk = in, .wn = 1, .type = SR_F32, .dst = SR_F32
+    };
     sora_result r;
 
     sr_ctx_plan(l->c);
@@ -89,7 +95,8 @@ static double scale_of(struct sr_lora *l, const char *name, size_t rank)
     float alpha;
 
     snprintf(full, sizeof full, "%s.alpha", name);
-    if (!(t = sr_weights_find(l->w, full)) || t->n != 1 || (t->type != SR_F32 && t->type != SR_F16 && t->type != SR_BF16))
+    if (!(t = sr_weights_find(l->w, full)) || t->n != 1 ||
+        (t->type != SR_F32 && t->type != SR_F16 && t->type != SR_BF16))
         return l->scale;
     p = (struct sr_param){ .data = t->data, .type = t->type, .n = 1 };
     sr_param_read(l->c->kern, &alpha, SR_F32, &p, 0, 1);
@@ -123,12 +130,14 @@ sora_result sr_lora_add(struct sr_lora *l, struct sr_param *w, float **sum, size
     if (!(t = sr_weights_find(l->w, a_name))) return SORA_OK;
     rank = t->ndim == 2 ? t->dim[0] : 0;
     if (rank < 1 || rank > MAX_RANK)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: tensor \"%s\" has %zu rows; wanted: a rank of 1 to %d", sr_weights_path(l->w), t->name,
-                       rank, MAX_RANK);
+        return sr_fail(err, SORA_ERR_MODEL, "%s: tensor \"%s\" has %zu rows; wanted: a rank of 1 to %d",
+                       sr_weights_path(l->w), t->name, rank, MAX_RANK);
     if ((r = sr_weights_get(l->w, &pa, err, 2, (size_t[]){ rank, in }, "%s", a_name)) < 0) return r;
     if ((r = sr_weights_get(l->w, &pb, err, 2, (size_t[]){ out, rank }, "%s", b_name)) < 0) return r;
     scale = scale_of(l, name, rank);
-    if ((r = sr_param_f32(&a, &pa, err)) < 0 || (r = sr_param_f32(&b, &pb, err)) < 0 || (r = sr_param_f32(&y, w, err)) < 0) goto done;
+    if ((r = sr_param_f32(&a, &pa, err)) < 0 || (r = sr_param_f32(&b, &pb, err)) < 0 ||
+        (r = sr_param_f32(&y, w, err)) < 0)
+        goto done;
     for (size_t i = 0; i < out * rank; i++) b[i] = (float)(scale * b[i]);
     if (!(*sum = sr_aligned(out * in * sizeof **sum))) {
         r = sr_fail_nomem(err, out * in * sizeof **sum, "a layer with its low-rank addition");
@@ -155,8 +164,10 @@ sora_result sr_lora_done(const struct sr_lora *l, sora_error *err)
     const char *prefix = sr_weights_prefix(l->w);
     size_t ours = 0;
 
-    for (size_t i = 0; i < sr_weights_count(l->w); i++) ours += !strncmp(sr_weights_at(l->w, i)->name, prefix, strlen(prefix));
+    for (size_t i = 0; i < sr_weights_count(l->w); i++)
+        ours += !strncmp(sr_weights_at(l->w, i)->name, prefix, strlen(prefix));
     if (ours == l->taken) return SORA_OK;
-    return sr_fail(err, SORA_ERR_MODEL, "%s: %zu of its %zu tensors fit no layer of the model; it was made for another one",
+    return sr_fail(err, SORA_ERR_MODEL,
+                   "%s: %zu of its %zu tensors fit no layer of the model; it was made for another one",
                    sr_weights_path(l->w), ours - l->taken, ours);
 }

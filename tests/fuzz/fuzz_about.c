@@ -24,12 +24,15 @@ static bool sane(const struct sr_about *a)
     const struct sr_about_sampler *s = &a->sampler;
 
     for (size_t i = 0; i < a->nspread; i++)
-        if (!(a->spread[i] > 0 && isfinite(a->spread[i]) && a->spread_next[i] > 0 && isfinite(a->spread_next[i]))) return false;
-    return a->found && a->family[0] && within(a->width, 0, 16384) && within(a->height, 0, 16384) && within(a->rate, 0, 1000) &&
-           within(a->frames, 0, 1000000) && within(a->chunk_latents, 0, 64) && a->nwaves <= SR_MAX_WAVES && a->nspread <= SR_MAX_SPREAD &&
-           within(s->window, -1, SR_MAX_CACHED) && within(s->sink, -1, SR_MAX_CACHED) && within(s->first_steps, 0, 1000) &&
-           within(s->next_steps, 0, 1000) && s->context_time >= 0 && s->context_time <= 1 && falling(s->timesteps, s->nnext) &&
-           falling(s->first_timesteps, s->nfirst) && !strchr(a->lora, '/') && within(a->prompt_change, 0, SR_CHANGE_RECACHE);
+        if (!(a->spread[i] > 0 && isfinite(a->spread[i]) && a->spread_next[i] > 0 && isfinite(a->spread_next[i])))
+            return false;
+    return a->found && a->family[0] && within(a->width, 0, 16384) && within(a->height, 0, 16384) &&
+           within(a->rate, 0, 1000) && within(a->frames, 0, 1000000) && within(a->chunk_latents, 0, 64) &&
+           a->nwaves <= SR_MAX_WAVES && a->nspread <= SR_MAX_SPREAD && within(s->window, -1, SR_MAX_CACHED) &&
+           within(s->sink, -1, SR_MAX_CACHED) && within(s->first_steps, 0, 1000) && within(s->next_steps, 0, 1000) &&
+           s->context_time >= 0 && s->context_time <= 1 && falling(s->timesteps, s->nnext) &&
+           falling(s->first_timesteps, s->nfirst) && !strchr(a->lora, '/') &&
+           within(a->prompt_change, 0, SR_CHANGE_RECACHE);
 }
 
 static void try_about(const char *path, const uint8_t *data, size_t n)

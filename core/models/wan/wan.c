@@ -52,7 +52,8 @@ static sora_result make_parts(struct sr_ctx *c, struct wan *m, const struct sr_m
 /* Run everything once without computing: the arena is then as large as the largest pass needs. */
 static sora_result plan(struct sr_ctx *c, struct wan *m, const struct sr_model_setup *s, sora_error *err)
 {
-    const struct sr_model_input in = { .F = m->F }, window = { .F = m->F + s->window }, all = { .F = window.F + s->sink };
+    const struct sr_model_input in = { .F = m->F }, window = { .F = m->F + s->window },
+                                all = { .F = window.F + s->sink };
     float none;
 
     sr_ctx_plan(c);
@@ -103,7 +104,9 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
     if ((r = sr_wan_model_info(info, &m->k, err)) < 0) goto done;
     set_sizes(m, s);
     if ((r = make_parts(c, m, s, err)) < 0) goto done;
-    if (s->lora && (r = sr_lora_open(&lora, s->lora, s->lora_scale, sr_wan_original_name, c->threads, c->cancel, err)) < 0) goto done;
+    if (s->lora &&
+        (r = sr_lora_open(&lora, s->lora, s->lora_scale, sr_wan_original_name, c->threads, c->cancel, err)) < 0)
+        goto done;
     if ((r = sr_wan_load(c, m, w, lora, err)) < 0) goto done;
     if ((r = plan(c, m, s, err)) < 0) goto done;
     *out = m;

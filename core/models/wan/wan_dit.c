@@ -293,7 +293,8 @@ void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_mo
     struct sr_tensor x, waves, temb, e, mod;
     struct sr_tensor *h;
 
-    if (p.cache) p.past = c->plan ? sr_kv_cache_capacity(p.cache) + m->F - SR_MAX(in->F, m->F) : sr_kv_cache_frames(p.cache);
+    if (p.cache)
+        p.past = c->plan ? sr_kv_cache_capacity(p.cache) + m->F - SR_MAX(in->F, m->F) : sr_kv_cache_frames(p.cache);
     if (c->plan || !same_times(in->t, in->F)) p.rows = in->F;
 
     x = patchify(c, &p, in);
