@@ -142,17 +142,18 @@ static int measure(struct work *w, const char *name, phase_fn *fn, double at_mos
     }
     if (!n) return printf("%-10s always done before the cancel\n", name) < 0;
     qsort(took, (size_t)n, sizeof *took, by_value);
-    printf("%-10s %4d cancels, median %6.1f ms, most %6.1f ms\n", name, n, took[n / 2], took[n - 1]);
+    printf("%-10s %4d cancels in %.2f s, median %6.1f ms, most %6.1f ms\n", name, n, at_most_s, took[n / 2], took[n - 1]);
     fflush(stdout);
     return 0;
 }
 
 static double seconds(struct work *w, phase_fn *fn)
 {
+    sora_error err = { 0 };
     const double start = sr_now();
 
     begin(w);
-    fn(w, NULL);
+    if (fn(w, &err) < 0) fprintf(stderr, "%s\n", err.text);
     return sr_now() - start;
 }
 
