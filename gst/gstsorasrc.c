@@ -156,9 +156,11 @@ void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gbool
     GstSoraJob *before = drop_next(self), *job = gst_sora_src_ref_job(self), *next = NULL;
     GstSoraSettings settings;
     gboolean taken = FALSE, keep;
+    sora_info info;
 
     if (!job) goto done;
     GST_OBJECT_LOCK(self);
+    info = self->info;
     if (prompt) {
         g_free(self->run.prompt);
         self->run.prompt = g_strdup(prompt);
@@ -168,7 +170,7 @@ void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gbool
     gst_sora_settings_copy(&settings, &self->run);
     keep = self->keep && self->repeat;
     GST_OBJECT_UNLOCK(self);
-    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &self->info, before ? before : job, 0, &calls);
+    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &info, before ? before : job, 0, &calls);
     gst_sora_settings_clear(&settings);
     if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or no caps yet, and nothing is begun */
     GST_OBJECT_LOCK(self);
