@@ -17,9 +17,9 @@ has() {
     case $3 in *"$2"*) echo "ok $1" ;; *) printf 'FAIL %s: wanted something with "%s", found\n%s\n' "$1" "$2" "$3" ;; esac
 }
 # within NAME SECONDS FOUND-SECONDS
-within() { is "$1" yes "$(awk "BEGIN {print ($3 <= $2 ? \"yes\" : \"$3 s, wanted at most $2 s\")}")"; }
+within() { is "$1: $3 s" yes "$(awk "BEGIN {print ($3 <= $2 ? \"yes\" : \"more than $2 s\")}")"; }
 now() { date +%s.%N; }
-since() { awk "BEGIN {print $(now) - $1}"; }
+since() { awk "BEGIN {printf \"%.2f\", $(now) - $1}"; }
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
     n=$(($1 * 10)); shift
