@@ -53,10 +53,7 @@ class Codec:
             torch.from_numpy(saved[k]) for k in ("mean", "analysis", "synthesis", "regression"))
 
     def encode(self, video):
-        """[4k + 1, 144, 256, 3] uint8 -> [k + 1, C, 18, 32]; latent 0 is the first frame four times."""
-        return self.encode_groups(np.concatenate([video[:1]] * 3 + [video]))
-
-    def encode_groups(self, video):
+        """[4k, 144, 256, 3] uint8 -> [k, C, 18, 32]"""
         return ((to_blocks(video, 8) - self.mean) @ self.analysis).permute(0, 3, 1, 2)
 
     def decode(self, latents):
@@ -101,7 +98,7 @@ def fit_decoder(codec, clips=250):
     for i in range(clips):
         small, full = clip(100_000 + i, [SMALL, FULL])
         y = to_blocks(full, 16).reshape(ROWS * COLUMNS, -1)
-        x = neighbourhoods(codec.encode_groups(small)).reshape(ROWS * COLUMNS, -1)
+        x = neighbourhoods(codec.encode(small)).reshape(ROWS * COLUMNS, -1)
         weight = (y.reshape(len(y), 4, -1).std(1).mean(1) * 8 + 0.3)[:, None]
         gram, cross = gram + (x * weight).T @ x, cross + (x * weight).T @ y
     return torch.linalg.solve(gram + 1e-5 * gram.diagonal().mean() * torch.eye(len(gram)), cross)
@@ -125,7 +122,7 @@ def main():
     small_error, full_error, moving_error, moving = 0, 0, 0, 0
     for i in range(40):
         small, full = clip(500_000 + i, [SMALL, FULL])
-        z = codec.encode_groups(small)
+        z = codec.encode(small)
         e_small = (codec.decode_small(z) - (torch.from_numpy(small).float() / 127.5 - 1)).square()
         e_full = (codec.decode(z) - (torch.from_numpy(full).float() / 127.5 - 1)).square()
         moves = torch.from_numpy(np.abs(full.astype(np.int16) - full[:1]).max((0, 3)) > 24)[None].expand(4, -1, -1)

@@ -11,7 +11,7 @@ import paths
 EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has something to be compared with
 SUBJECT_WEIGHT = 4.0                # of the subject's patches in the loss: they are few, and learned last
 END = 1                             # the one piece of an empty prompt
-KEYS = ("latents", "words", "subject", "cut", "late", "attributes")
+KEYS = ("latents", "words", "subject", "cut", "attributes")
 
 
 class Batch:
@@ -61,12 +61,11 @@ class Scenes:
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
         rows = (random(count) * len(tables["cut"])).long().clamp_max(len(tables["cut"]) - 1)
-        stored, late, cut = tables["latents"].shape[1], tables["late"][rows], tables["cut"][rows]
-        start = ((late | (random(count) < 0.3)) & (stored > length)).long()
+        stored, cut = tables["latents"].shape[1], tables["cut"][rows]
+        start = ((random(count) < 0.5) & (stored > length)).long()
         at = start[:, None] + torch.arange(length, device=self.device)
         x0 = tables["latents"][rows[:, None], at].float()
-        first = ((start == 0) & ~late)[:, None] & (at == 0)
-        known = ~(first | (at == cut[:, None]))
+        known = (at > 0) & (at != cut[:, None])
         before = tables["latents"][rows, torch.zeros_like(rows)].float() * start.view(-1, 1, 1, 1)
         previous = torch.cat([before[:, None], x0[:, :-1]], 1) * known[..., None, None, None]
         weight = tables["subject"][rows[:, None], at].float() * (SUBJECT_WEIGHT - 1) + 1
@@ -78,11 +77,11 @@ class Scenes:
         empty[0] = END
         words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
         return Batch(x0=x0, previous=previous, known=known, words=words, which=(at >= cut[:, None]).long(),
-                     given=~first[:, 0] & (length > 1),
+                     given=(start > 0),
                      weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
 
 
 def _kept(key):
     """Types that torch can index with."""
-    return {"latents": np.float16, "words": np.int32, "subject": bool, "cut": np.int64, "late": bool,
+    return {"latents": np.float16, "words": np.int32, "subject": bool, "cut": np.int64,
             "attributes": np.uint8}[key]

@@ -128,7 +128,7 @@ def data(worker, seconds, start_seed=3_000_000):
     while time.time() - began < seconds and len(pixels) < MOST:
         rng = np.random.default_rng(seed + len(pixels))
         small, full = render(Scene(draw_attributes(rng), rng), rng)
-        latents.append(codec.encode_groups(small).half().numpy())
+        latents.append(codec.encode(small).half().numpy())
         pixels.append(full)
     np.savez(paths.WORK / f"pixels-{worker}.npz", pixels=np.stack(pixels), latents=np.stack(latents))
     print(f"{len(pixels)} scenes, {len(pixels) / (time.time() - began):.1f} a second")

@@ -123,8 +123,8 @@ def main(stage, folder=paths.MODEL):
     write_tokenizer(folder / "tokenizer")
     write_decoder(folder / "vae")
     write_description(folder, weights)
-    for file in folder.rglob("*.*"):
-        file.chmod(0o644)
+    for part_file in folder.rglob("*.*"):
+        part_file.chmod(0o644)
     with safe_open(file, "pt") as f:
         print(f"{folder}: {stage}, {f.metadata()}")
 

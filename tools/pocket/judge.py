@@ -89,7 +89,7 @@ def train(minutes):
     rng, latents, rows = np.random.default_rng(99), [], []
     for _ in range(500):
         a = draw_attributes(rng)
-        latents.append(codec.encode(Scene(a, rng).render(1)))
+        latents.append(codec.encode(Scene(a, rng).render(4)))
         rows.append(a.indices())
     with torch.no_grad():
         print("unseen pictures:", accuracy(judge.eval()(pictures_of(codec, torch.cat(latents))), labels_of(rows)))

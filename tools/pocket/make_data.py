@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenes as latents, with their captions in pieces: what the transformer is trained on.
 
-python make_data.py images WORKER SECONDS     single pictures, as a clip begins
-python make_data.py clips WORKER SECONDS      clips of 21 frames; half of them begin somewhere in the stream, and in
-                                              three of ten a new prompt turns the scene into another one
+python make_data.py images WORKER SECONDS     single latent frames, that is four pictures
+python make_data.py clips WORKER SECONDS      clips of six latent frames; in three of ten a new prompt turns the scene
+                                              into another one
 
 A worker writes KIND-WORKER-PART.npz, a part each 15 seconds: latents [n, F, C, 18, 32] f16, words [n, 2, 4, T] uint16:
 four captions of the scene and of what it turns into, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of the
-new scene, or F; late [n] bool: the clip does not begin with a first frame; attributes [n, 2, 8] uint8.
+new scene, or F; attributes [n, 2, 8] uint8.
+
+The first latent frame of a clip moves like all others, although a clip shows the last of its four pictures only: from a
+picture that stands still nobody can tell where things are going, and what the model then continues stands still too.
 """
 
 import sys
@@ -23,32 +26,27 @@ from scene import RATE, Scene
 from tokenizer import Tokenizer
 from world import draw_attributes, draw_change
 
-FRAMES = 21
-LATENTS = (FRAMES + 3) // 4
+LATENTS = 6
 CAPTIONS = 4
 CHANGES = 0.3                       # share of clips in which a new prompt comes
 PART_SECONDS = 15
 
 
 def image(attributes, rng, codec):
-    scene = Scene(attributes[0], rng)
-    return codec.encode(scene.render(1)), scene.subject_tokens(0)[None], 1, False
+    start, scene = rng.uniform(0, 20), Scene(attributes[0], rng)
+    return codec.encode(scene.render(4, start)), scene.subject_tokens(start + 1.5 / RATE)[None], 1
 
 
 def clip(attributes, rng, codec):
-    """Latent f > 0 shows frames 4f-3 .. 4f, in a late clip 4f .. 4f+3; its subject stands where it is amid them."""
-    late = rng.random() < 0.5
-    start, first = (rng.uniform(0, 20), 0) if late else (0.0, 3)
+    """Latent f shows frames 4f .. 4f+3; its subject stands where it is amid them."""
+    start, seed = rng.uniform(0, 20), int(rng.integers(1 << 62))
     cut = int(rng.integers(1, LATENTS - 1)) if attributes[0] != attributes[1] else LATENTS
-    seed = int(rng.integers(1 << 62))
     scenes = [Scene(a, np.random.default_rng(seed)) for a in attributes]
-    before = 4 * cut - first
-    video = scenes[0].render(before, start)
+    video = scenes[0].render(4 * cut, start)
     if cut < LATENTS:
-        video = np.concatenate([video, scenes[1].render(4 * LATENTS - first - before, start + before / RATE)])
-    latents = codec.encode_groups(video) if late else codec.encode(video)
-    subject = [scenes[int(f >= cut)].subject_tokens(start + max(0.0, 4 * f - first + 1.5) / RATE) for f in range(LATENTS)]
-    return latents, np.stack(subject), cut, late
+        video = np.concatenate([video, scenes[1].render(4 * (LATENTS - cut), start + 4 * cut / RATE)])
+    subject = [scenes[int(f >= cut)].subject_tokens(start + (4 * f + 1.5) / RATE) for f in range(LATENTS)]
+    return codec.encode(video), np.stack(subject), cut
 
 
 def main(kind, worker, seconds):
@@ -61,11 +59,11 @@ def main(kind, worker, seconds):
         while not rows or time.time() < end:
             a = draw_attributes(rng)
             b = draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
-            latents, subject, cut, late = make((a, b), rng, codec)
+            latents, subject, cut = make((a, b), rng, codec)
             words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
-            rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut, late,
+            rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut,
                          np.array([a.indices(), b.indices()], np.uint8)))
-        names = ("latents", "words", "subject", "cut", "late", "attributes")
+        names = ("latents", "words", "subject", "cut", "attributes")
         file = paths.WORK / f"{kind}-{worker}-{part}.npz"
         np.savez(file.with_suffix(".part"), **{k: np.stack(v) for k, v in zip(names, zip(*rows))})
         file.with_suffix(".part.npz").rename(file)

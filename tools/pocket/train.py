@@ -36,7 +36,7 @@ from transformer import rope_tables
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
 WINDOW = 5                          # latent frames of a window
-IMAGE_SHARE = 0.25                  # batches of single pictures in the later stages, so that beginnings stay good
+IMAGE_SHARE = 0.3                  # batches of single pictures in the later stages, so that beginnings stay good
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
@@ -97,11 +97,16 @@ class Stage:
         (self.images if self.name == "images" else self.clips).keep_fresh()
 
     def set_spreads(self, trainer):
-        """Standard deviations per channel of first frames, and of the differences between neighbours of one scene."""
+        """Standard deviations per channel of first frames, and of the differences between neighbours of one scene.
+
+        Numbers that the model has learned with stay as they are.
+        """
+        def unset(name):
+            return bool((getattr(trainer.model, name) == 1).all())
         spreads = {}
-        if self.name == "images":
+        if unset("spread"):
             spreads["spread"] = self.images.tables["latents"][:20_000, 0].float().std((0, 2, 3))
-        elif self.name == "windows":
+        if self.clips and unset("spread_next"):
             z, cut = (self.clips.tables[k][:5_000] for k in ("latents", "cut"))
             z = z[cut == z.shape[1]].float()
             spreads["spread_next"] = (z[:, 1:] - z[:, :-1]).std((0, 1, 3, 4))
@@ -280,8 +285,7 @@ def work(rank, options):
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
         stage = Stage(name, options.batch, device)
-        if k or not own.exists():                               # a resumed stage keeps the numbers it began with
-            stage.set_spreads(trainer)
+        stage.set_spreads(trainer)
         stage.keep_fresh()
         run_stage(stage, trainer, clock, options.say, options.processes)
         if clock.stop:
