@@ -639,6 +639,49 @@ START_TEST(test_checkpoint)
 }
 END_TEST
 
+/* Of rank 2, to two layers. */
+static void write_lora(size_t dim)
+{
+    static float a[2 * 512], b[512 * 2];
+    const struct sr_named t[] = {
+        { "base_model.model.blocks.1.self_attn.v.lora_A.weight", a, 2, { 2, dim } },
+        { "base_model.model.blocks.1.self_attn.v.lora_B.weight", b, 2, { dim, 2 } },
+        { "base_model.model.blocks.0.self_attn.q.lora_A.weight", a, 2, { 2, dim } },
+        { "base_model.model.blocks.0.self_attn.q.lora_B.weight", b, 2, { dim, 2 } },
+    };
+
+    ck_assert_uint_le(dim, 512);
+    sr_rng_normal(a, 2 * dim, 3, 1, 0);
+    sr_rng_normal(b, 2 * dim, 3, 2, 0);
+    ck_assert_int_eq(sr_safetensors_write(in_folder("l.safetensors"), t, SR_COUNT(t), NULL), SORA_OK);
+}
+
+/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. */
+START_TEST(test_lora)
+{
+    static const char *const tails[] = { "", ", \"lora\": \"l.safetensors\"",
+                                         ", \"lora\": \"l.safetensors\", \"lora_scale\": 0",
+                                         ", \"lora\": \"l.safetensors\", \"lora_scale\": 1" };
+    static float x[4][16 * 3 * 4 * 4];
+    char text[200];
+
+    for (int i = 0; i < 4; i++) {
+        struct run r;
+        snprintf(text, sizeof text, "{\"family\": \"wan\", \"preset\": \"self-forcing\"%s}", tails[i]);
+        about(text);
+        begin(&r);
+        if (i == 0) write_lora((size_t)r.d->mi.dim);
+        say(&r, BEFORE);
+        next_chunk(&r);
+        memcpy(x[i], r.d->x, sizeof x[i]);
+        sr_pipeline_close(&r.p);
+    }
+    ck_assert(rel_l2(x[1], x[0], SR_COUNT(x[0])) > 1e-3);
+    ck_assert_mem_eq(x[2], x[0], sizeof x[0]);
+    ck_assert_mem_eq(x[3], x[1], sizeof x[0]);
+}
+END_TEST
+
 /* Fewer steps than the list has cannot be asked for, and those of the first chunk are not counted. */
 START_TEST(test_steps)
 {
@@ -665,9 +708,9 @@ int main(void)
 {
     Suite *suite = suite_create("stream");
     TCase *c = tcase_create("stream");
-    const TTest *const tests[] = { test_reference, test_reference_tells, test_constant,   test_flat,
-                                   test_far_cache, test_far_stream,      test_far_chunks, test_set_prompt,
-                                   test_choice,    test_checkpoint,      test_steps };
+    const TTest *const tests[] = { test_reference, test_reference_tells, test_constant, test_flat, test_far_cache,
+                                   test_far_stream, test_far_chunks, test_set_prompt, test_choice, test_checkpoint,
+                                   test_lora, test_steps };
     SRunner *runner = srunner_create(suite);
     int failed;
 

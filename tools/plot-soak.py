@@ -9,6 +9,7 @@ import csv
 import sys
 
 WIDTH, PANEL, LEFT, TOP, GAP = 760, 84, 92, 30, 22
+POINTS = 650                    # of a line: more cannot be seen
 PANELS = [("memory_bytes", "memory, MiB", 1 / 2**20), ("mean", "mean", 1), ("variance", "variance", 1),
           ("sharpness", "sharpness", 1), ("colour", "colour", 1)]
 
@@ -29,7 +30,9 @@ def panel(rows, key, title, scale, top):
         if after["prompt"] != before["prompt"]:
             at = x(int(after["second"]))
             out.append(f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{top + PANEL}" stroke="#ddd"/>')
-    points = " ".join(f"{x(int(r['second'])):.1f},{top + PANEL * (1 - v / high):.1f}" for r, v in zip(rows, values))
+    step = -(-len(rows) // POINTS)
+    means = [sum(values[i:i + step]) / len(values[i:i + step]) for i in range(0, len(rows), step)]
+    points = " ".join(f"{x(i * step):.1f},{top + PANEL * (1 - v / high):.1f}" for i, v in enumerate(means))
     out.append(f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="1.2"/>')
     return out
 
@@ -49,7 +52,8 @@ def main(source, target):
         out += panel(rows, key, title, scale, TOP + i * (PANEL + GAP))
     for minute in range(0, seconds // 60 + 1, max(1, seconds // 600)):
         at = LEFT + (WIDTH - LEFT - 12) * 60 * minute / max(seconds - 1, 1)
-        out.append(f'<text x="{at:.1f}" y="{height - 14}" text-anchor="middle" fill="#777">{minute} min</text>')
+        anchor = "middle" if at < WIDTH - 30 else "end"
+        out.append(f'<text x="{at:.1f}" y="{height - 14}" text-anchor="{anchor}" fill="#777">{minute} min</text>')
     with open(target, "w") as f:
         f.write("\n".join(out + ["</svg>"]) + "\n")
 
