@@ -37,7 +37,7 @@ PIPELINE = """
         video/x-raw,format=AYUV,width={width},height={height},framerate={rate}/1 !
         queue max-size-buffers=5 leaky=downstream ! videoconvert ! video/x-raw,format=I420 !
         x264enc tune=zerolatency speed-preset=ultrafast bitrate=2500 key-int-max={rate} !
-        tee name=out
+        h264parse ! video/x-h264,stream-format=avc,alignment=au ! tee name=out
 """
 
 
@@ -69,7 +69,7 @@ class Playout:
             line += ("out. ! queue leaky=downstream max-size-time=2000000000 ! h264parse config-interval=1 ! mpegtsmux alignment=7 ! "
                      "srtsink name=srt wait-for-connection=false ")
         if options.record:
-            line += "out. ! queue ! h264parse ! splitmuxsink name=files muxer-factory=mp4mux "
+            line += "out. ! queue ! splitmuxsink name=files muxer-factory=mp4mux "
         self.pipe = Gst.parse_launch(line)
         self.background, self.title = self.pipe.get_by_name("background"), self.pipe.get_by_name("title")
         if options.srt:

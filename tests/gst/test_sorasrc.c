@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sorasrc with model "test": options, caps, errors, states, messages.  test_soraflow.c has the stream itself. */
 #include "sora_check.h"
+#include <math.h>
 #include <sora/sora.h>
 
 /* Every row of the library's table is a property, with its help, range and default; caps say size and rate. */
@@ -113,6 +114,145 @@ GST_START_TEST(test_formats)
         fixture_end(&f);
         g_free(caps);
     }
+}
+GST_END_TEST
+
+/* What a peer may offer: video meta or not, and a pool whose rows are longer.  The picture is the same in all three. */
+static void add_pool(GstHarness *h, const char *caps_text)
+{
+    GstVideoAlignment align;
+    GstBufferPool *pool = gst_video_buffer_pool_new();
+    GstStructure *config = gst_buffer_pool_get_config(pool);
+    GstCaps *caps = gst_caps_from_string(caps_text);
+    GstVideoInfo info;
+
+    fail_unless(gst_video_info_from_caps(&info, caps));
+    gst_video_alignment_reset(&align);
+    align.padding_right = 37;
+    align.padding_bottom = 5;
+    gst_buffer_pool_config_set_params(config, caps, (guint)info.size, 2, 0);
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_ALIGNMENT);
+    gst_buffer_pool_config_set_video_alignment(config, &align);
+    fail_unless(gst_buffer_pool_set_config(pool, config));
+    gst_harness_add_propose_allocation_meta(h, GST_VIDEO_META_API_TYPE, NULL);
+    g_object_set_data_full(G_OBJECT(h->element), "pool", pool, gst_object_unref);
+    gst_caps_unref(caps);
+}
+
+static GstPadProbeReturn offer_pool(GstPad *pad, GstPadProbeInfo *info, gpointer pool)
+{
+    GstQuery *q = GST_PAD_PROBE_INFO_QUERY(info);
+
+    if (GST_QUERY_TYPE(q) == GST_QUERY_ALLOCATION && GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_PULL)
+        gst_query_add_allocation_pool(q, pool, 1, 2, 0);
+    return GST_PAD_PROBE_OK;
+}
+
+GST_START_TEST(test_strides)
+{
+    static const char caps[] = "video/x-raw,format=NV12,width=322,height=242,framerate=25/1,colorimetry=bt709,"
+                               "chroma-site=mpeg2,pixel-aspect-ratio=1/1,interlace-mode=progressive";
+    gchar *sums[3];
+
+    for (int way = 0; way < 3; way++) {
+        Fixture f = fixture(QUICK, caps);
+        GChecksum *sum = g_checksum_new(G_CHECKSUM_MD5);
+        GstVideoFrame frame;
+        GstVideoInfo info;
+        GstCaps *now;
+        GstBuffer *b;
+
+        if (way == 1) gst_harness_add_propose_allocation_meta(f.h, GST_VIDEO_META_API_TYPE, NULL);
+        if (way == 2) {
+            add_pool(f.h, caps);
+            gst_pad_add_probe(f.h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, offer_pool,
+                              g_object_get_data(G_OBJECT(f.h->element), "pool"), NULL);
+        }
+        gst_harness_play(f.h);
+        b = gst_harness_pull(f.h);
+        now = gst_pad_get_current_caps(f.h->sinkpad);
+        fail_unless(b && gst_video_info_from_caps(&info, now));
+        fail_unless(gst_video_frame_map(&frame, &info, b, GST_MAP_READ));
+        for (guint p = 0; p < GST_VIDEO_FRAME_N_PLANES(&frame); p++)
+            for (int y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&frame, p); y++)
+                g_checksum_update(sum, (guint8 *)GST_VIDEO_FRAME_PLANE_DATA(&frame, p) +
+                                  y * GST_VIDEO_FRAME_PLANE_STRIDE(&frame, p), 322);
+        sums[way] = g_strdup(g_checksum_get_string(sum));
+        gst_video_frame_unmap(&frame);
+        g_checksum_free(sum);
+        gst_caps_unref(now);
+        gst_buffer_unref(b);
+        fixture_end(&f);
+    }
+    fail_unless_equals_string(sums[0], sums[1]);
+    fail_unless_equals_string(sums[0], sums[2]);
+    for (int way = 0; way < 3; way++) g_free(sums[way]);
+}
+GST_END_TEST
+
+/* The first frame in a format, made RGB again. */
+static guint8 *back_to_rgb(GstVideoFormat format, gsize *size)
+{
+    gchar *caps = g_strdup_printf("video/x-raw,format=%s,width=320,height=240", gst_video_format_to_string(format));
+    Fixture f = fixture(QUICK, caps);
+    GstVideoConverter *convert;
+    GstVideoFrame from, to;
+    GstVideoInfo in, out;
+    GstBuffer *b, *rgb;
+    GstCaps *now;
+    guint8 *data;
+
+    gst_harness_play(f.h);
+    b = gst_harness_pull(f.h);
+    now = gst_pad_get_current_caps(f.h->sinkpad);
+    fail_unless(b && gst_video_info_from_caps(&in, now), "%s", caps);
+    fail_unless(gst_video_info_set_format(&out, GST_VIDEO_FORMAT_RGB, 320, 240));
+    rgb = gst_buffer_new_allocate(NULL, out.size, NULL);
+    fail_unless(gst_video_frame_map(&from, &in, b, GST_MAP_READ) && gst_video_frame_map(&to, &out, rgb, GST_MAP_WRITE));
+    out.fps_n = in.fps_n;
+    out.fps_d = in.fps_d;
+    convert = gst_video_converter_new(&in, &out, NULL);
+    fail_unless(convert != NULL, "%s", caps);
+    gst_video_converter_frame(convert, &from, &to);
+    gst_video_converter_free(convert);
+    gst_video_frame_unmap(&from);
+    gst_video_frame_unmap(&to);
+    *size = gst_buffer_get_size(rgb);
+    data = g_malloc(*size);
+    gst_buffer_extract(rgb, 0, data, *size);
+    gst_buffer_unref(rgb);
+    gst_buffer_unref(b);
+    gst_caps_unref(now);
+    g_free(caps);
+    fixture_end(&f);
+    return data;
+}
+
+/* Of the picture in RGB, how much a format keeps: all that its depth and its chroma have room for. */
+GST_START_TEST(test_psnr)
+{
+    guint n;
+    const GstVideoFormat *all = gst_video_formats_raw(&n);
+    gsize size;
+    guint8 *rgb = back_to_rgb(GST_VIDEO_FORMAT_RGB, &size);
+
+    for (guint k = 0; k < n; k++) {
+        const GstVideoFormatInfo *info = gst_video_format_get_info(all[k]);
+        double error = 0, psnr, wanted = 38;
+        guint8 *got;
+
+        if (GST_VIDEO_FORMAT_INFO_IS_GRAY(info) || GST_VIDEO_FORMAT_INFO_HAS_PALETTE(info)) continue;
+        if (GST_VIDEO_FORMAT_INFO_DEPTH(info, 0) < 8) wanted = 28;          /* 5 or 6 bits a colour */
+        else if (!GST_VIDEO_FORMAT_INFO_IS_RGB(info) && GST_VIDEO_FORMAT_INFO_W_SUB(info, 1) > 0)
+            wanted = GST_VIDEO_FORMAT_INFO_W_SUB(info, 1) > 1 ? 24 : 28;    /* the edge of the disc is as sharp as can be */
+        got = back_to_rgb(all[k], &size);
+        for (gsize i = 0; i < size; i++) error += ((double)got[i] - rgb[i]) * ((double)got[i] - rgb[i]) / (double)size;
+        psnr = error > 0 ? 10 * log10(255 * 255 / error) : 99;
+        fail_unless(psnr >= wanted, "%s: %.1f dB", gst_video_format_to_string(all[k]), psnr);
+        g_free(got);
+    }
+    g_free(rgb);
 }
 GST_END_TEST
 
@@ -441,6 +581,8 @@ static Suite *sorasrc_suite(void)
     tcase_add_test(t, test_set_get);
     tcase_add_test(t, test_native_caps);
     tcase_add_test(t, test_formats);
+    tcase_add_test(t, test_strides);
+    tcase_add_test(t, test_psnr);
     tcase_add_test(t, test_sizes);
     tcase_add_test(t, test_depth_and_matrix);
     tcase_add_loop_test(t, test_errors, 0, G_N_ELEMENTS(failing));
