@@ -83,10 +83,49 @@ void gst_sora_park_clear(GstElement *owner)
     sora_session_close(&s);
 }
 
+/* In a thread of GStreamer's pool: load, and leave the model for the first run. */
+static void load(GstElement *element, gpointer unused)
+{
+    GstSoraSrc *self = GST_SORA_SRC(element);
+    GstSoraSettings settings;
+    sora_session *s = NULL;
+    sora_error err = { 0 };
+    sora_options o;
+    gboolean mine;
+    sora_result r;
+
+    GST_OBJECT_LOCK(self);
+    gst_sora_settings_copy(&settings, &self->settings);
+    GST_OBJECT_UNLOCK(self);
+    gst_sora_settings_to_options(&settings, &o);
+    r = sora_session_open(&s, &o, &err);
+    GST_OBJECT_LOCK(self);
+    if ((mine = r == SORA_OK && self->may_park && self->keep_model && !self->job && !self->loading)) self->loading = s;
+    GST_OBJECT_UNLOCK(self);
+    if (mine) {
+        r = sora_session_load(s, &err);
+        GST_OBJECT_LOCK(self);
+        self->loading = NULL;
+        GST_OBJECT_UNLOCK(self);
+        sora_session_stop(s);
+        if (r == SORA_OK && gst_sora_park(element, s)) s = NULL;
+    }
+    if (r < 0 && r != SORA_ERR_CANCELLED)
+        GST_ELEMENT_WARNING(self, RESOURCE, READ, ("The model is not loaded: %s.", err.text), (NULL));
+    sora_session_close(&s);
+    gst_sora_settings_clear(&settings);
+}
+
+void gst_sora_park_load(GstSoraSrc *self)
+{
+    gst_element_call_async(GST_ELEMENT(self), load, NULL, NULL);
+}
+
 void gst_sora_park_open(GstSoraSrc *self, gboolean open)
 {
     GST_OBJECT_LOCK(self);
     self->may_park = open;
+    if (!open && self->loading) sora_session_cancel(self->loading);     /* never waits; who loads it closes it */
     GST_OBJECT_UNLOCK(self);
     if (!open) gst_sora_park_clear(GST_ELEMENT(self));
 }

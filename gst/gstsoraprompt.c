@@ -20,7 +20,7 @@
 #define EVENT_NAME "sora-set-prompt"
 #define FILE_MAX 65536          /* bytes, as the library's own limit */
 
-enum { SIGNAL_SET_PROMPT, SIGNAL_RELOAD_PROMPT, SIGNAL_REGENERATE, SIGNAL_CANCEL, N_SIGNALS };
+enum { SIGNAL_SET_PROMPT, SIGNAL_RELOAD_PROMPT, SIGNAL_REGENERATE, SIGNAL_CANCEL, SIGNAL_LOAD_MODEL, N_SIGNALS };
 static guint signals[N_SIGNALS];        /* set once by class_init */
 
 GType gst_sora_prompt_change_get_type(void)
@@ -231,4 +231,12 @@ void gst_sora_prompt_class_init(GObjectClass *klass)
      */
     signals[SIGNAL_CANCEL] = g_signal_new_class_handler("cancel", type, flags, G_CALLBACK(gst_sora_src_cancel), NULL,
                                                         NULL, NULL, G_TYPE_NONE, 0);
+    /**
+     * GstSoraSrc::load-model:
+     *
+     * In READY, and with keep-model: loads the model now, in a thread of its own, so that PAUSED does not have to.  The
+     * field model-loaded of stats tells when it is there.
+     */
+    signals[SIGNAL_LOAD_MODEL] = g_signal_new_class_handler("load-model", type, flags, G_CALLBACK(gst_sora_park_load),
+                                                            NULL, NULL, NULL, G_TYPE_NONE, 0);
 }

@@ -213,22 +213,59 @@ void gst_sora_properties_class_init(GObjectClass *klass)
     INSTALL(PROP_CACHE_SIZE, g_param_spec_uint64("cache-size", "cache-size",
         "Bytes that a whole clip may take to be kept, which makes it seekable (0: never)", 0, G_MAXUINT64, CACHE_SIZE,
         ready));
+    /**
+     * GstSoraSrc:underrun:
+     *
+     * What goes out in a slot of a live stream for which the content is not there yet.  Such buffers are
+     * flagged GAP and DROPPABLE.
+     */
     INSTALL(PROP_UNDERRUN, g_param_spec_enum("underrun", "underrun",
         "Live: what goes out while the next frame is not there", GST_TYPE_SORA_UNDERRUN, GST_SORA_UNDERRUN_HOLD,
         playing));
+    /**
+     * GstSoraSrc:prebuffer:
+     *
+     * Not live, into a sink that keeps time: how much is made before the first frame goes out, so that none is late.
+     */
     INSTALL(PROP_PREBUFFER, g_param_spec_enum("prebuffer", "prebuffer",
         "Not live: how much is made before the first frame goes out", prebuffer_get_type(), GST_SORA_PREBUFFER_NONE,
         ready));
+    /**
+     * GstSoraSrc:prompt-change:
+     *
+     * From when on a prompt that is set while it plays is shown.
+     */
     INSTALL(PROP_PROMPT_CHANGE, g_param_spec_enum("prompt-change", "prompt-change",
         "From when on a prompt that is set while it plays is shown", GST_TYPE_SORA_PROMPT_CHANGE, GST_SORA_CHANGE_CHUNK,
         playing));
+    /**
+     * GstSoraSrc:repeat:
+     *
+     * The clip again and again out of cache-size, in one segment; with prompt-change=next-clip another one follows
+     * when it is made.
+     */
     INSTALL(PROP_REPEAT, g_param_spec_boolean("repeat", "repeat",
         "Play the clip again and again, from memory, until another one follows it", FALSE, ready));
+    /**
+     * GstSoraSrc:tags:
+     *
+     * Title, description and settings with full; with minimal too, that the stream is AI-generated.
+     */
     INSTALL(PROP_TAGS, g_param_spec_enum("tags", "tags",
         "What the stream says of itself, in tags and as user data of each frame", GST_TYPE_SORA_TAGS, GST_SORA_TAGS_FULL,
         playing));
+    /**
+     * GstSoraSrc:keep-model:
+     *
+     * Whether a run that ends leaves its model in memory for the next one.
+     */
     INSTALL(PROP_KEEP_MODEL, g_param_spec_boolean("keep-model", "keep-model",
         "Keep the model in memory when the work has ended, until NULL, for the next start", TRUE, playing));
+    /**
+     * GstSoraSrc:unload-after:
+     *
+     * Nanoseconds without work after which a kept model goes.
+     */
     INSTALL(PROP_UNLOAD_AFTER, g_param_spec_uint64("unload-after", "unload-after",
         "With keep-model: nanoseconds without work after which the model goes all the same (0: never)", 0, G_MAXINT64, 0,
         playing));
@@ -238,6 +275,12 @@ void gst_sora_properties_class_init(GObjectClass *klass)
         "Part of the clip that is made, or of the chunk where the stream is endless", 0, 1, 0, shown));
     INSTALL(PROP_STATE, g_param_spec_enum("state", "state", "What the engine does", state_get_type(), STATE_IDLE,
                                           shown));
+    /**
+     * GstSoraSrc:stats:
+     *
+     * frames-generated, frames-pushed, frames-duplicated, slots-dropped (int64), queue-level (uint), step-time
+     * (double, seconds), realtime-factor (double), model-loaded (boolean), peak-rss (uint64, bytes).
+     */
     INSTALL(PROP_STATS, g_param_spec_boxed("stats", "stats",
         "Frames generated, pushed and repeated, slots left out, frames that wait, seconds a step, speed relative to real "
         "time, whether the model is in memory, the process's peak of memory in bytes",

@@ -98,6 +98,7 @@ struct _GstSoraSrc {
     GstSoraSettings run;        /* what the job, or the next, was made of; under the object lock */
     sora_session   *parked;     /* that holds the model of a run that has ended; under the object lock, as ... */
     gboolean        may_park;   /* ... from READY on */
+    sora_session   *loading;    /* of load-model, while it loads */
     GstClockID      unload_id;
     GstSoraJob     *late;       /* one that did not end in time at stop() */
     GstSoraFlow     flow;
@@ -118,6 +119,7 @@ GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: end
 /* gstsorapark.c: models of runs that have ended.  Any thread. */
 gboolean gst_sora_park(GstElement *owner, sora_session *s);     /* a stopped one; FALSE: it is not wanted */
 void     gst_sora_park_clear(GstElement *owner);
+void     gst_sora_park_load(GstSoraSrc *self);                  /* in READY: the model of the settings; never waits */
 void     gst_sora_park_open(GstSoraSrc *self, gboolean open);   /* whether anything may be parked; FALSE clears */
 
 /* gstsoraprompt.c */

@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-from rig import (CLIP, LIVE, PLAIN, PLAIN_LIVE, SINK, T, X264, Gst, Watched, contiguous, duration, folder, launch, ms, need,
+from rig import (CLIP, LIVE, PLAIN, PLAIN_LIVE, SINK, T, X264, Gst, Skip, Watched, contiguous, duration, folder, launch, ms, need,
                  port, probe, program, run)
 
 URIS = ["sora://a%20cat?model=test/rate=25&num-frames=25", "sora:?prompt=a%20cat%26dog&num-frames=25&model=test/rate=25",
@@ -63,6 +63,10 @@ def A27_files():
         for name, line in (("sorasrc", CLIP), ("videotestsrc", PLAIN)):
             figures[name] = launch(f"{line} ! {X264} ! mp4mux ! filesink location={d}/{name}.mp4").seconds
             assert duration(f"{d}/{name}.mp4") == 2.0, duration(f"{d}/{name}.mp4")
+        launch(f"{CLIP} num-buffers=10 ! video/x-raw,format=I420_10LE ! {X264} ! matroskamux ! filesink location={d}/c.mkv")
+        assert probe(d + "/c.mkv", "pix_fmt,nb_read_frames") == "yuv420p10le,10"
+        described = probe(d + "/sorasrc.mp4", "width,height,color_space,chroma_location,nb_read_frames")
+        assert described == "320,180,bt709,left,50", described
         program("gst-transcoder-1.0")
         run(f"gst-transcoder-1.0 '{URIS[0]}' file://{d}/tr.mp4 'video/quicktime,variant=iso:video/x-h264'")
         assert abs(duration(d + "/tr.mp4") - 1) < 0.05, duration(d + "/tr.mp4")
@@ -216,6 +220,16 @@ def A30_rtp():
                       "identity eos-after=75 ! fakesink",
                       f"gst-launch-1.0 -q {LIVE} ! {X264} ! rtph264pay config-interval=1 pt=96 ! udpsink host=127.0.0.1 port={n}", 30, 75)
     return f"75 frames in {took:.1f} s"
+
+
+def A30_webrtc():
+    """WebRTC: two peers in one process"""
+    need("webrtcbin", "nicesrc", "dtlsdec", "srtpdec", "vp8enc", "rtpvp8pay", "vp8dec")
+    peers = os.path.join(os.environ["SORA_BUILD"], "tests", "gst", "webrtc")
+    if not os.access(peers, os.X_OK):
+        raise Skip("tests/gst/webrtc is not built")
+    base = run(f"'{peers}' '{PLAIN_LIVE}'").out.strip()
+    return run(f"'{peers}' '{LIVE}'").out.strip() + f", videotestsrc {base}"
 
 
 # ---- Mixers and editors ----

@@ -154,6 +154,8 @@ def A07_sigint():
     base = launch("videotestsrc is-live=true ! fakesink", sigint=1).seconds
     took = launch(f"{SLOW} ! fakesink", sigint=1).seconds
     assert took < 0.3 + limit(base), ms(took)
+    late = launch("sorasrc model=test/step-delay=1000/ignore-cancel=1 prompt=x num-frames=0 ! fakesink", rc=None, sigint=0.7)
+    assert late.rc in (0, 130), f"an engine that stops late: status {late.rc}"
     with folder() as d:
         tail = f"{X264} ! mp4mux ! filesink location={d}/a.mp4"
         end = launch(f"{LIVE} ! {tail}", "-e", sigint=2.5)

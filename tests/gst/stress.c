@@ -136,6 +136,7 @@ static gpointer events(gpointer user)
             TIMED(r, gst_element_send_event(e, gst_event_new_custom(GST_EVENT_CUSTOM_UPSTREAM,
                 gst_structure_new("sora-set-prompt", "prompt", G_TYPE_STRING, "by event", NULL))));
             break;
+        case 6: TIMED(r, g_signal_emit_by_name(e, "load-model")); break;
         case 5:
             TIMED(r, gst_element_query_duration(e, GST_FORMAT_TIME, &duration));
             uri = gst_uri_handler_get_uri(GST_URI_HANDLER(e));

@@ -346,6 +346,30 @@ GST_START_TEST(test_unload_after)
 }
 GST_END_TEST
 
+/* Before the first run; NULL while it loads waits for nothing. */
+GST_START_TEST(test_load_model)
+{
+    Fixture f = fixture(QUICK, NULL);
+
+    g_signal_emit_by_name(f.h->element, "load-model");      /* in NULL: nothing */
+    g_usleep(50000);
+    fail_if(in_memory(&f));
+    gst_element_set_state(f.h->element, GST_STATE_READY);
+    assert_quick(g_signal_emit_by_name(f.h->element, "load-model"));
+    fail_unless(becomes(&f, TRUE));
+    run_clip(&f);
+    fixture_end(&f);
+
+    f = fixture("model=test/load-delay=20000 prompt=cat", NULL);
+    gst_element_set_state(f.h->element, GST_STATE_READY);
+    g_signal_emit_by_name(f.h->element, "load-model");
+    g_usleep(100000);
+    assert_quick(gst_element_set_state(f.h->element, GST_STATE_NULL));
+    g_usleep(200000);                   /* the pool's thread lets go of the element */
+    fixture_end(&f);
+}
+GST_END_TEST
+
 static Suite *soraapp_suite(void)
 {
     Suite *s = suite_create("soraapp");
@@ -361,6 +385,7 @@ static Suite *soraapp_suite(void)
     tcase_add_test(t, test_app_events);
     tcase_add_test(t, test_keep_model);
     tcase_add_test(t, test_unload_after);
+    tcase_add_test(t, test_load_model);
     return s;
 }
 
