@@ -129,8 +129,10 @@ void sr_refine_load(struct sr_loader *l, struct sr_refine *v, const struct sr_re
     snprintf(l->prefix, sizeof l->prefix, "refine.");
     v->conv_in = load_conv(l, 2 * s->channels, s->width[0], "conv_in");
     for (size_t i = 0; i < s->levels; i++) {
-        snprintf(name, sizeof name, "up.%zu", i - 1);
-        if (i) v->up[i] = load_up(l, s->width[i - 1], s->width[i], name);
+        if (i) {
+            snprintf(name, sizeof name, "up.%zu", i - 1);
+            v->up[i] = load_up(l, s->width[i - 1], s->width[i], name);
+        }
         for (size_t j = 0; j < s->blocks[i]; j++) {
             snprintf(name, sizeof name, "stages.%zu.%zu.conv1", i, j);
             v->block[i][j].conv1 = load_conv(l, s->width[i], s->width[i], name);
