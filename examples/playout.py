@@ -5,9 +5,10 @@
     examples/playout.py --srt 'srt://0.0.0.0:7001?mode=listener' --record 'show%03d.mp4'
     gst-launch-1.0 srtsrc uri='srt://HOST:7001' ! tsdemux ! decodebin ! autovideosink        # to watch it
 
-The running order is a file of lines "SECONDS TITLE | PROMPT" (--order), or the one below.  SIGHUP reads it again, SIGINT and
-SIGTERM end the recording in order.  Needs python3-gi and the base, good, bad and ugly plugins.
+The running order is a file of lines "SECONDS TITLE | PROMPT" (--order), or the one below.  SIGHUP reads it again, SIGINT
+and SIGTERM end the recording in order.  Needs python3-gi and the base, good, bad and ugly plugins.
 """
+
 import argparse
 import signal
 import sys
@@ -63,11 +64,18 @@ class Playout:
         self.loop = GLib.MainLoop()
         self.status = 0
         self.ending = False
-        line = PIPELINE.format(width=options.width, height=options.height, rate=options.rate, third=options.height // 5,
-                               below=options.height * 7 // 10)
+        line = PIPELINE.format(
+            width=options.width,
+            height=options.height,
+            rate=options.rate,
+            third=options.height // 5,
+            below=options.height * 7 // 10,
+        )
         if options.srt:
-            line += ("out. ! queue leaky=downstream max-size-time=2000000000 ! h264parse config-interval=1 ! mpegtsmux alignment=7 ! "
-                     "srtsink name=srt wait-for-connection=false ")
+            line += (
+                "out. ! queue leaky=downstream max-size-time=2000000000 ! h264parse config-interval=1 ! mpegtsmux alignment=7 ! "
+                "srtsink name=srt wait-for-connection=false "
+            )
         if options.record:
             line += "out. ! queue ! splitmuxsink name=files muxer-factory=mp4mux "
         self.pipe = Gst.parse_launch(line)
@@ -105,13 +113,16 @@ class Playout:
             _, title, prompt = self.order[due[-1]]
             self.next = due[-1] + 1
             self.title.set_property("text", title)
-            self.background.set_property("prompt", prompt)      # the picture follows with the next chunk
+            self.background.set_property("prompt", prompt)  # the picture follows with the next chunk
         return True
 
     def say(self):
         stats = self.background.get_property("stats")
-        print(f"{stats.get_value('frames-generated')} frames made, {stats.get_value('frames-duplicated')} repeated, "
-              f"{stats.get_value('realtime-factor'):.2f} of real time", flush=True)
+        print(
+            f"{stats.get_value('frames-generated')} frames made, {stats.get_value('frames-duplicated')} repeated, "
+            f"{stats.get_value('realtime-factor'):.2f} of real time",
+            flush=True,
+        )
         return True
 
     def on_message(self, _bus, message):

@@ -299,8 +299,8 @@ static void set_holding(GstSoraSrc *self, GstSoraJob *job, gboolean holding)
                          native > 0 ? stats.frames_per_s / native : 0.0), ("see the property stats"));
 }
 
-/* Queue an event for the place before the next buffer.  Not gst_element_send_event(): that takes the state lock, which a
-   state change may hold while it waits for us. */
+/* Queue an event for the place before the next buffer.  Not gst_element_send_event(): that takes the state lock, which
+   a state change may hold while it waits for us. */
 static void queue_event(GstSoraSrc *self, GstEvent *event)
 {
     if (event) GST_ELEMENT_CLASS(g_type_class_peek(GST_TYPE_PUSH_SRC))->send_event(GST_ELEMENT(self), event);
@@ -379,7 +379,7 @@ static gint64 content_of(GstSoraSrc *self, gboolean live)
     return frame_at(t, self->info.rate_num, self->info.rate_den) - (live ? 0 : f->first);
 }
 
-/* The job has no more.  What goes on: the job of a new prompt, or the clip again.  *job: the one to take frames from. */
+/* The job has no more.  What goes on: the job of a new prompt, or the clip again.  *job: where frames come from. */
 static gboolean go_on(GstSoraSrc *self, gboolean live, GstSoraJob **job)
 {
     GstSoraFlow *f = &self->flow;
@@ -455,7 +455,8 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
     rests = live && gst_sora_underrun_rests(self, job);
     do w = wait_content(self, job, live, &frame);
     while (w == GST_SORA_WAIT_EOS && go_on(self, live, &job));
-    if (w == GST_SORA_WAIT_FRAME && live && (rests || gst_sora_underrun_returns(self))) r = push_filler(self, job, TRUE, out);
+    if (w == GST_SORA_WAIT_FRAME && live) rests = rests || gst_sora_underrun_returns(self);
+    if (w == GST_SORA_WAIT_FRAME && rests) r = push_filler(self, job, TRUE, out);
     else if (w == GST_SORA_WAIT_FRAME) r = push_content(self, job, &frame, out);
     else if (w == GST_SORA_WAIT_TIMEOUT) r = push_filler(self, job, rests, out);
     else if (w == GST_SORA_WAIT_FLUSHING) r = GST_FLOW_FLUSHING;

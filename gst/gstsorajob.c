@@ -274,10 +274,10 @@ static gboolean is_full(const GstSoraJob *job)
 /* Where a chunk begins: how fast the one before was made.  With the lock. */
 static void begin_chunk(GstSoraJob *job)
 {
-    gint64 now = g_get_monotonic_time();
+    const gboolean first = !job->chunk_us;          /* what it takes to begin is the first guess */
+    const gint64 took_us = g_get_monotonic_time() - (first ? job->loaded_us : job->chunk_us);
 
-    if (!job->chunk_us) job->chunk_per_s = (double)job->info.chunk * G_USEC_PER_SEC / (double)MAX(1, now - job->loaded_us);
-    else job->chunk_per_s = (double)job->in_chunk * G_USEC_PER_SEC / (double)MAX(1, now - job->chunk_us);
+    job->chunk_per_s = (double)(first ? job->info.chunk : job->in_chunk) * G_USEC_PER_SEC / (double)MAX(1, took_us);
     while (is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
     job->chunk_us = g_get_monotonic_time();
     job->in_chunk = 0;

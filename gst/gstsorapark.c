@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The model between two runs.  A run that has ended leaves its stopped session here; while it stands, a new one of the
- * same model finds the packed weights in memory.  It goes when that has loaded, after unload-after, with keep-model=false
- * at once, and at READY to NULL.
+ * same model finds the packed weights in memory.  It goes when that has loaded, after unload-after, at once with
+ * keep-model=false, and at READY to NULL.
  */
 #include "config.h"
 

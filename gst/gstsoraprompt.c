@@ -83,7 +83,8 @@ gboolean gst_sora_prompt_set(GstSoraSrc *self, const char *prompt)
     } else if (!gst_sora_job_has_begun(job) || change == GST_SORA_CHANGE_CHUNK ||
                (change == GST_SORA_CHANGE_CLIP && endless)) {
         if ((r = gst_sora_job_set_prompt(job, prompt, &err)) < 0)
-            GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The new prompt is for the next start: %s.", err.text), (NULL));
+            GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The new prompt is for the next start: %s.", err.text),
+                                (NULL));
     } else if ((r = check(self, prompt, &err)) < 0) {
         GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The new prompt is not shown: %s.", err.text), (NULL));
     } else {
@@ -101,7 +102,8 @@ static gchar *read_text(const char *path, GError **error)
     gsize size;
 
     if (g_stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: wanted a text file of at most %d bytes", path, FILE_MAX);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: wanted a text file of at most %d bytes", path,
+                    FILE_MAX);
         return NULL;
     }
     if (!g_file_get_contents(path, &text, &size, error)) return NULL;

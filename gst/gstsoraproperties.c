@@ -16,7 +16,8 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_ACTUAL_SEED, PROP_PROGRESS,
+    PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
 
@@ -252,8 +253,8 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      * Title, description and settings with full; with minimal too, that the stream is AI-generated.
      */
     INSTALL(PROP_TAGS, g_param_spec_enum("tags", "tags",
-        "What the stream says of itself, in tags and as user data of each frame", GST_TYPE_SORA_TAGS, GST_SORA_TAGS_FULL,
-        playing));
+        "What the stream says of itself, in tags and as user data of each frame", GST_TYPE_SORA_TAGS,
+        GST_SORA_TAGS_FULL, playing));
     /**
      * GstSoraSrc:keep-model:
      *
@@ -267,8 +268,8 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      * Nanoseconds without work after which a kept model goes.
      */
     INSTALL(PROP_UNLOAD_AFTER, g_param_spec_uint64("unload-after", "unload-after",
-        "With keep-model: nanoseconds without work after which the model goes all the same (0: never)", 0, G_MAXINT64, 0,
-        playing));
+        "With keep-model: nanoseconds without work after which the model goes all the same (0: never)", 0, G_MAXINT64,
+        0, playing));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",
@@ -282,8 +283,8 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      * (double, seconds), realtime-factor (double), model-loaded (boolean), peak-rss (uint64, bytes).
      */
     INSTALL(PROP_STATS, g_param_spec_boxed("stats", "stats",
-        "Frames generated, pushed and repeated, slots left out, frames that wait, seconds a step, speed relative to real "
-        "time, whether the model is in memory, the process's peak of memory in bytes",
+        "Frames generated, pushed and repeated, slots left out, frames that wait, seconds a step, speed relative to "
+        "real time, whether the model is in memory, the process's peak of memory in bytes",
         GST_TYPE_STRUCTURE, shown));
 #undef INSTALL
 }

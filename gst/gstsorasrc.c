@@ -172,7 +172,7 @@ void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gbool
     GST_OBJECT_UNLOCK(self);
     next = gst_sora_job_new(GST_ELEMENT(self), &settings, &info, before ? before : job, 0, &calls);
     gst_sora_settings_clear(&settings);
-    if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or no caps yet, and nothing is begun */
+    if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or nothing is begun */
     GST_OBJECT_LOCK(self);
     if ((taken = self->job == job && !self->next && !self->stopped)) {
         self->next = gst_sora_job_ref(next);

@@ -159,7 +159,7 @@ GType           gst_sora_underrun_get_type(void);
 GstSoraUnderrun gst_sora_underrun_policy(GstSoraSrc *self);
 void            gst_sora_underrun_saw(GstSoraSrc *self, const GstSoraFrame *frame);     /* content goes out */
 gboolean        gst_sora_underrun_rests(GstSoraSrc *self, GstSoraJob *job);     /* stretch: this slot repeats */
-gboolean        gst_sora_underrun_returns(GstSoraSrc *self);    /* loop: this slot still leads to where content goes on */
+gboolean        gst_sora_underrun_returns(GstSoraSrc *self);    /* loop: still on the way to where content goes on */
 GstFlowReturn   gst_sora_underrun_picture(GstSoraSrc *self, GstSoraJob *job, GstBuffer **out);
 void            gst_sora_underrun_new_caps(GstSoraSrc *self);
 void            gst_sora_underrun_reset(GstSoraSrc *self);

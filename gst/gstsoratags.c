@@ -67,8 +67,8 @@ static void add_prompt(GstSoraSrc *self, GstTagList *list, const char *prompt)
     GST_OBJECT_LOCK(self);
     seed = self->seed;
     GST_OBJECT_UNLOCK(self);
-    settings = g_strdup_printf("settings=model %s, seed %" G_GINT64_FORMAT ", steps %d, guidance %g", self->info.model, seed,
-                               self->info.steps, self->info.guidance);
+    settings = g_strdup_printf("settings=model %s, seed %" G_GINT64_FORMAT ", steps %d, guidance %g", self->info.model,
+                               seed, self->info.steps, self->info.guidance);
     gst_tag_list_add(list, GST_TAG_MERGE_REPLACE, GST_TAG_TITLE, title, GST_TAG_DESCRIPTION, prompt,
                      GST_TAG_EXTENDED_COMMENT, settings, GST_TAG_DATE_TIME, now, NULL);
     gst_date_time_unref(now);

@@ -140,7 +140,7 @@ static gboolean set_uri(GstURIHandler *handler, const gchar *uri, GError **error
     state = MAX(GST_STATE(object), GST_STATE_PENDING(object));
     GST_OBJECT_UNLOCK(object);
     if (state > GST_STATE_READY) {
-        g_set_error(error, GST_URI_ERROR, GST_URI_ERROR_BAD_STATE, "the URI can be set in the states NULL and READY alone");
+        g_set_error(error, GST_URI_ERROR, GST_URI_ERROR_BAD_STATE, "the URI can be set in NULL and READY alone");
         return FALSE;
     }
     if ((ok = parse(object, uri, &p, error))) {

@@ -4,10 +4,11 @@
 
     tests/gst/checks.py [--build FOLDER] [--installed] [--list] [NAME ...]
 
-Each check is a function of the modules below whose first line of documentation is its title.  It runs in a process of its
-own, prints "ok NAME title: figure", "FAIL NAME ..." or "skip NAME ...", and where a time is judged, videotestsrc is timed
-beside it.  NAME: A05, or a piece of a name.
+Each check is a function of the modules below whose first line of documentation is its title.  It runs in a process of
+its own, prints "ok NAME title: figure", "FAIL NAME ..." or "skip NAME ...", and where a time is judged, videotestsrc is
+timed beside it.  NAME: A05, or a piece of a name.
 """
+
 import importlib
 import inspect
 import os
@@ -32,6 +33,7 @@ def checks():
 def one(name):
     """In the check's own process."""
     import rig
+
     rig.Gst.init(None)
     f = dict(checks())[name]
     title = f.__doc__.splitlines()[0].rstrip(".")
@@ -40,18 +42,27 @@ def one(name):
         print(f"ok {name} {title}{': ' + figure if figure else ''}")
     except rig.Skip as e:
         print(f"skip {name} {title}: {e}")
-    except Exception as e:      # noqa: BLE001: whatever it is, it is what the check has found
+    except Exception as e:  # noqa: BLE001: whatever it is, it is what the check has found
         print(f"FAIL {name} {title}: {e}")
         if not isinstance(e, AssertionError):
             traceback.print_exc(file=sys.stdout)
     sys.stdout.flush()
-    os._exit(0)                 # what a check has left running is no concern of the next
+    os._exit(0)  # what a check has left running is no concern of the next
 
 
 def environment(build, installed, registry):
-    env = dict(os.environ, GST_REGISTRY=registry, GST_REGISTRY_1_0=registry, G_DEBUG="fatal-criticals",
-               GST_STATE_IGNORE_ELEMENTS="", OMP_WAIT_POLICY="passive", SORA_SOURCE=source, PYTHONPATH=here,
-               PYTHONDONTWRITEBYTECODE="1", SORA_BUILD=build)
+    env = dict(
+        os.environ,
+        GST_REGISTRY=registry,
+        GST_REGISTRY_1_0=registry,
+        G_DEBUG="fatal-criticals",
+        GST_STATE_IGNORE_ELEMENTS="",
+        OMP_WAIT_POLICY="passive",
+        SORA_SOURCE=source,
+        PYTHONPATH=here,
+        PYTHONDONTWRITEBYTECODE="1",
+        SORA_BUILD=build,
+    )
     env.setdefault("SORA_MODEL_PATH", os.path.join(source, "models"))
     if not installed:
         env["GST_PLUGIN_PATH_1_0"] = os.path.join(build, ".libs")
@@ -87,8 +98,15 @@ def main(args):
         env = environment(build, installed, os.path.join(tmp, "registry"))
         for key in found:
             try:
-                out = subprocess.run([sys.executable, os.path.abspath(__file__), "--one", key], env=env, timeout=120,
-                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp, check=False)
+                out = subprocess.run(
+                    [sys.executable, os.path.abspath(__file__), "--one", key],
+                    env=env,
+                    timeout=120,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=tmp,
+                    check=False,
+                )
                 text = out.stdout.decode("utf-8", "replace")
                 if out.returncode or not any(line.startswith(("ok ", "FAIL ", "skip ")) for line in text.splitlines()):
                     text = f"FAIL {key} ended with status {out.returncode}\n{text[-2000:]}\n"

@@ -1,20 +1,45 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whole chains: files, networks on loopback, mixers, players, editors, broadcast formats; each as a user builds it."""
+
 import glob
 import os
 import re
 import subprocess
 import time
 
-from rig import (CLIP, LIVE, PLAIN, PLAIN_LIVE, SINK, T, X264, Gst, Skip, Watched, contiguous, duration, folder, launch, ms, need,
-                 port, probe, program, run)
+from rig import (
+    CLIP,
+    LIVE,
+    PLAIN,
+    PLAIN_LIVE,
+    SINK,
+    T,
+    X264,
+    Gst,
+    Skip,
+    Watched,
+    contiguous,
+    duration,
+    folder,
+    launch,
+    ms,
+    need,
+    port,
+    probe,
+    program,
+    run,
+)
 
-URIS = ["sora://a%20cat?model=test/rate=25&num-frames=25", "sora:?prompt=a%20cat%26dog&num-frames=25&model=test/rate=25",
-        "sora:///caf%C3%A9?model=test/rate=25&num-frames=25"]
+URIS = [
+    "sora://a%20cat?model=test/rate=25&num-frames=25",
+    "sora:?prompt=a%20cat%26dog&num-frames=25&model=test/rate=25",
+    "sora:///caf%C3%A9?model=test/rate=25&num-frames=25",
+]
 QUICK_LIVE = LIVE.replace("step-delay=500", "step-delay=100")
 
 
 # ---- Players and URIs ----
+
 
 def A25_uris():
     """sora:// in players, bins and the discoverer"""
@@ -29,7 +54,7 @@ def A25_uris():
     for u in ("sora://x?nokey=1", "sora://x?model=../../x"):
         r = launch(f"uridecodebin uri='{u}' ! fakesink", rc=None)
         assert r.rc and "ERROR" in r.out, (u, r.out[-300:])
-    slow = "sora://x?model=test/step-delay=20000/rate=25&num-frames=50"     # told before the first frame
+    slow = "sora://x?model=test/step-delay=20000/rate=25&num-frames=50"  # told before the first frame
     out = run(f"gst-discoverer-1.0 -t 2 '{slow}'", rc=None).out
     assert "0:00:02.000000000" in out, out[-500:]
     return f"{len(URIS)} URIs in 5 programs"
@@ -55,6 +80,7 @@ def A34_play():
 
 # ---- Files ----
 
+
 def A27_files():
     """mp4 of the exact length; gst-transcoder from a URI"""
     need("x264enc", "mp4mux")
@@ -63,7 +89,9 @@ def A27_files():
         for name, line in (("sorasrc", CLIP), ("videotestsrc", PLAIN)):
             figures[name] = launch(f"{line} ! {X264} ! mp4mux ! filesink location={d}/{name}.mp4").seconds
             assert duration(f"{d}/{name}.mp4") == 2.0, duration(f"{d}/{name}.mp4")
-        launch(f"{CLIP} num-buffers=10 ! video/x-raw,format=I420_10LE ! {X264} ! matroskamux ! filesink location={d}/c.mkv")
+        launch(
+            f"{CLIP} num-buffers=10 ! video/x-raw,format=I420_10LE ! {X264} ! matroskamux ! filesink location={d}/c.mkv"
+        )
         assert probe(d + "/c.mkv", "pix_fmt,nb_read_frames") == "yuv420p10le,10"
         described = probe(d + "/sorasrc.mp4", "width,height,color_space,chroma_location,nb_read_frames")
         assert described == "320,180,bt709,left,50", described
@@ -92,7 +120,9 @@ def A31_branches():
     """tee to a file and a screen; appsink; intervideo to another pipeline"""
     need("intervideosink", "x264enc")
     with folder() as d:
-        launch(f"{CLIP} ! tee name=t t. ! queue ! {X264} ! mp4mux ! filesink location={d}/t.mp4 t. ! queue ! fakesink sync=true")
+        launch(
+            f"{CLIP} ! tee name=t t. ! queue ! {X264} ! mp4mux ! filesink location={d}/t.mp4 t. ! queue ! fakesink sync=true"
+        )
         assert probe(d + "/t.mp4", "nb_read_frames") == "50"
     pipe = Gst.parse_launch(f"{CLIP} ! appsink name=a")
     pipe.set_state(Gst.State.PLAYING)
@@ -104,7 +134,9 @@ def A31_branches():
         n += 1
     pipe.set_state(Gst.State.NULL)
     assert n == 50, n
-    with Watched(f"{QUICK_LIVE} ! intervideosink channel=a intervideosrc channel=a num-buffers=30 ! {SINK}", sums=True) as p:
+    with Watched(
+        f"{QUICK_LIVE} ! intervideosink channel=a intervideosrc channel=a num-buffers=30 ! {SINK}", sums=True
+    ) as p:
         p.state("PLAYING")
         time.sleep(1.5)
         assert len(p.buffers) >= 25 and len({b[3] for b in p.buffers}) > 3, len(p.buffers)
@@ -115,19 +147,25 @@ def A33_broadcast():
     """Timecode, interlaced, 60 a second; MXF and ProRes"""
     need("timecodestamper", "interlace", "deinterlace", "mxfmux", "avenc_prores_ks", "avenc_dnxhd", "qtmux")
     launch(f"{CLIP} ! timecodestamper ! videoconvert ! timeoverlay time-mode=time-code ! fakesink")
-    launch(f"{CLIP} ! video/x-raw,framerate=50/1 ! interlace field-pattern=1:1 ! video/x-raw,interlace-mode=interleaved,"
-           "framerate=25/1 ! deinterlace ! fakesink")
+    launch(
+        f"{CLIP} ! video/x-raw,framerate=50/1 ! interlace field-pattern=1:1 ! video/x-raw,interlace-mode=interleaved,"
+        "framerate=25/1 ! deinterlace ! fakesink"
+    )
     with Watched(f"{CLIP} ! videorate ! video/x-raw,framerate=60/1 ! {SINK}") as p:
         p.state("PLAYING")
         p.until(Gst.MessageType.EOS)
         assert len(p.buffers) == 120, len(p.buffers)
     with folder() as d:
-        launch(f"{CLIP} ! video/x-raw,format=I422_10LE,width=640,height=360 ! timecodestamper ! avenc_prores_ks ! qtmux ! "
-               f"filesink location={d}/a.mov")
+        launch(
+            f"{CLIP} ! video/x-raw,format=I422_10LE,width=640,height=360 ! timecodestamper ! avenc_prores_ks ! qtmux ! "
+            f"filesink location={d}/a.mov"
+        )
         pro = probe(d + "/a.mov", "codec_name,pix_fmt,nb_read_frames")
         assert pro == "prores,yuv422p10le,50", pro
-        launch(f"{CLIP} num-buffers=10 ! video/x-raw,format=Y42B,width=1920,height=1080 ! avenc_dnxhd bitrate=36000000 ! mxfmux ! "
-               f"filesink location={d}/a.mxf")
+        launch(
+            f"{CLIP} num-buffers=10 ! video/x-raw,format=Y42B,width=1920,height=1080 ! avenc_dnxhd bitrate=36000000 ! mxfmux ! "
+            f"filesink location={d}/a.mxf"
+        )
         mxf = probe(d + "/a.mxf", "codec_name,width,height,nb_read_frames")
         assert mxf == "dnxhd,1920,1080,10", mxf
     return f"{pro}; {mxf}"
@@ -135,12 +173,15 @@ def A33_broadcast():
 
 # ---- Networks, on loopback ----
 
+
 def A28_hls():
     """HLS: a finished playlist, and a live one of one-second segments"""
     need("hlssink2", "x264enc", "h264parse")
     with folder() as d:
-        tail = (f"{X264} ! h264parse ! hlssink2 target-duration=1 playlist-location={d}/%s.m3u8 location={d}/%s%%05d.ts "
-                "max-files=99 playlist-length=99")
+        tail = (
+            f"{X264} ! h264parse ! hlssink2 target-duration=1 playlist-location={d}/%s.m3u8 location={d}/%s%%05d.ts "
+            "max-files=99 playlist-length=99"
+        )
         launch(f"{PLAIN_LIVE.replace('videotestsrc', 'videotestsrc num-buffers=50')} ! {tail % ('v', 'v')}")
         launch(f"{CLIP} ! identity sync=true ! {tail % ('a', 'a')}")
         with open(f"{d}/a.m3u8", encoding="utf-8") as f:
@@ -166,11 +207,18 @@ def listening(at, seconds=15):
 
 def receive(at, receiver, sender, seconds, minimum):
     """Start a receiver, then a live sender; the receiver's frames, which end it by themselves."""
-    r = subprocess.Popen(["bash", "-c", receiver], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    r = subprocess.Popen(
+        ["bash", "-c", receiver], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
     listening(at)
     # rtmp2sink 1.22.0 has a critical warning of its own at the end: not fatal here
-    s = subprocess.Popen(["bash", "-c", "exec " + sender], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         start_new_session=True, env=dict(os.environ, G_DEBUG=""))
+    s = subprocess.Popen(
+        ["bash", "-c", "exec " + sender],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=dict(os.environ, G_DEBUG=""),
+    )
     begin = time.time()
     try:
         out = r.communicate(timeout=seconds)[0].decode("utf-8", "replace")
@@ -191,9 +239,14 @@ def A29_rtmp():
     need("rtmp2sink", "flvmux", "x264enc")
     program("ffmpeg")
     n = port()
-    took, out = receive(n, f"exec ffmpeg -nostdin -v error -listen 1 -i rtmp://127.0.0.1:{n}/live/x -frames:v 125 -f framemd5 -",
-                        f"gst-launch-1.0 {LIVE} ! {X264} ! h264parse ! flvmux streamable=true ! rtmp2sink "
-                        f"location=rtmp://127.0.0.1:{n}/live/x", 30, 125)
+    took, out = receive(
+        n,
+        f"exec ffmpeg -nostdin -v error -listen 1 -i rtmp://127.0.0.1:{n}/live/x -frames:v 125 -f framemd5 -",
+        f"gst-launch-1.0 {LIVE} ! {X264} ! h264parse ! flvmux streamable=true ! rtmp2sink "
+        f"location=rtmp://127.0.0.1:{n}/live/x",
+        30,
+        125,
+    )
     stamps = [int(line.split(",")[2]) for line in out.splitlines() if re.match(r"0, ", line)]
     gaps = [b - a for a, b in zip(stamps, stamps[1:])]
     assert len(stamps) == 125 and max(gaps) <= 2, (len(stamps), max(gaps or [0]))
@@ -205,9 +258,14 @@ def A30_srt():
     """SRT"""
     need("srtsink", "srtsrc", "mpegtsmux", "tsdemux", "avdec_h264")
     n = port()
-    took, _ = receive(n, f"exec gst-launch-1.0 -q srtsrc uri='srt://127.0.0.1:{n}?mode=listener' ! tsdemux ! h264parse ! avdec_h264 ! "
-                      "identity eos-after=75 ! fakesink",
-                      f"gst-launch-1.0 -q {LIVE} ! {X264} ! mpegtsmux ! srtsink uri='srt://127.0.0.1:{n}?mode=caller'", 30, 75)
+    took, _ = receive(
+        n,
+        f"exec gst-launch-1.0 -q srtsrc uri='srt://127.0.0.1:{n}?mode=listener' ! tsdemux ! h264parse ! avdec_h264 ! "
+        "identity eos-after=75 ! fakesink",
+        f"gst-launch-1.0 -q {LIVE} ! {X264} ! mpegtsmux ! srtsink uri='srt://127.0.0.1:{n}?mode=caller'",
+        30,
+        75,
+    )
     return f"75 frames in {took:.1f} s"
 
 
@@ -215,10 +273,15 @@ def A30_rtp():
     """RTP"""
     need("rtph264pay", "udpsink", "rtpjitterbuffer", "avdec_h264")
     n = port()
-    took, _ = receive(n, f"exec gst-launch-1.0 -q udpsrc port={n} address=127.0.0.1 caps='application/x-rtp,media=video,clock-rate=90000,"
-                      "encoding-name=H264,payload=96' ! rtpjitterbuffer ! rtph264depay ! h264parse ! avdec_h264 ! "
-                      "identity eos-after=75 ! fakesink",
-                      f"gst-launch-1.0 -q {LIVE} ! {X264} ! rtph264pay config-interval=1 pt=96 ! udpsink host=127.0.0.1 port={n}", 30, 75)
+    took, _ = receive(
+        n,
+        f"exec gst-launch-1.0 -q udpsrc port={n} address=127.0.0.1 caps='application/x-rtp,media=video,clock-rate=90000,"
+        "encoding-name=H264,payload=96' ! rtpjitterbuffer ! rtph264depay ! h264parse ! avdec_h264 ! "
+        "identity eos-after=75 ! fakesink",
+        f"gst-launch-1.0 -q {LIVE} ! {X264} ! rtph264pay config-interval=1 pt=96 ! udpsink host=127.0.0.1 port={n}",
+        30,
+        75,
+    )
     return f"75 frames in {took:.1f} s"
 
 
@@ -234,11 +297,14 @@ def A30_webrtc():
 
 # ---- Mixers and editors ----
 
+
 def A32_mix():
     """compositor: two live sources in one picture, each at the full rate"""
     need("compositor")
-    line = (f"compositor name=c sink_1::alpha=0.5 ! video/x-raw,width=320,height=180,framerate=25/1 ! {SINK} sync=true "
-            "%s ! c. %s ! c.")
+    line = (
+        f"compositor name=c sink_1::alpha=0.5 ! video/x-raw,width=320,height=180,framerate=25/1 ! {SINK} sync=true "
+        "%s ! c. %s ! c."
+    )
     with Watched(line % (PLAIN_LIVE.replace("name=s", ""), PLAIN_LIVE.replace("name=s", ""))) as p:
         p.state("PLAYING")
         p.wait(3)
@@ -257,9 +323,11 @@ def A32_shared():
     one = "sorasrc prompt=\"a red balloon over green hills\" steps=1 num-frames=8 seed=%d ! checksumsink hash=md5"
 
     def measure(line):
-        out = run("exec python3 -c 'import resource,subprocess,sys; "
-                  "r=subprocess.run([\"gst-launch-1.0\",\"-q\"]+sys.argv[1:],capture_output=True,text=True); print(r.stdout,r.stderr); "
-                  "print(\"kB\",resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' " + line.replace("!", "\\!")).out
+        out = run(
+            "exec python3 -c 'import resource,subprocess,sys; "
+            "r=subprocess.run([\"gst-launch-1.0\",\"-q\"]+sys.argv[1:],capture_output=True,text=True); print(r.stdout,r.stderr); "
+            "print(\"kB\",resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' " + line.replace("!", "\\!")
+        ).out
         return int(re.search(r"kB (\d+)", out)[1]) / 1024, sorted(re.findall(r"\b[0-9a-f]{32}\b", out))
 
     base, _ = measure("videotestsrc num-buffers=8 ! video/x-raw,width=512,height=288 ! fakesink")
@@ -267,7 +335,7 @@ def A32_shared():
     _, m2 = measure(one % 2)
     both, m = measure(one % 1 + " " + one % 2)
     assert m == sorted(m1 + m2) and len(m) == 16, (len(m), len(m1), len(m2))
-    assert both - r1 < 0.9 * (r1 - base), (base, r1, both)     # the second has the working memory, not the weights
+    assert both - r1 < 0.9 * (r1 - base), (base, r1, both)  # the second has the working memory, not the weights
     return f"{base:.0f} MiB with videotestsrc, {r1:.0f} MiB with one, {both:.0f} MiB with two"
 
 
@@ -275,8 +343,12 @@ def A32_ges():
     """GES: a timeline of sora:// clips, rendered"""
     program("ges-launch-1.0")
     with folder() as d:
-        run(f"ges-launch-1.0 --videosink=fakesink +clip sora://red%20balloon duration=0.5 +clip sora://blue%20kite duration=0.5 inpoint=0.25 start=0.4 -o file://{d}/a.mp4 "
-            "-f 'video/quicktime,variant=iso:video/x-h264'", timeout=100)
+        run(
+            "ges-launch-1.0 --videosink=fakesink +clip sora://red%20balloon duration=0.5 "
+            f"+clip sora://blue%20kite duration=0.5 inpoint=0.25 start=0.4 -o file://{d}/a.mp4 "
+            "-f 'video/quicktime,variant=iso:video/x-h264'",
+            timeout=100,
+        )
         length = duration(d + "/a.mp4")
         assert abs(length - 0.9) < 0.1, length
     return f"{length:.2f} s"
@@ -284,17 +356,38 @@ def A32_ges():
 
 def A40_playout():
     """examples/playout.py for 20 seconds: background, lower third, clock, prompts on schedule, SRT and a recording"""
-    need("srtsink", "srtsrc", "textoverlay", "clockoverlay", "compositor", "x264enc", "mpegtsmux", "splitmuxsink", "avdec_h264")
+    need(
+        "srtsink",
+        "srtsrc",
+        "textoverlay",
+        "clockoverlay",
+        "compositor",
+        "x264enc",
+        "mpegtsmux",
+        "splitmuxsink",
+        "avdec_h264",
+    )
     program("ffprobe")
     n, script = port(), os.path.join(os.environ["SORA_SOURCE"], "examples", "playout.py")
     with folder() as d:
-        view = subprocess.Popen(["bash", "-c", f"exec gst-launch-1.0 -q srtsrc uri='srt://127.0.0.1:{n}?mode=listener' ! tsdemux ! "
-                                 "h264parse ! avdec_h264 ! identity eos-after=300 ! fakesink"], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, start_new_session=True)
+        view = subprocess.Popen(
+            [
+                "bash",
+                "-c",
+                f"exec gst-launch-1.0 -q srtsrc uri='srt://127.0.0.1:{n}?mode=listener' ! tsdemux ! "
+                "h264parse ! avdec_h264 ! identity eos-after=300 ! fakesink",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             listening(n)
-            out = run(f"/usr/bin/python3 {script} --model test/step-delay=150/chunk-frames=8/rate=25 --seconds 20 "
-                      f"--srt 'srt://127.0.0.1:{n}?mode=caller' --record {d}/p%02d.mp4 --segment 8 --say 6", timeout=60).out
+            out = run(
+                f"/usr/bin/python3 {script} --model test/step-delay=150/chunk-frames=8/rate=25 --seconds 20 "
+                f"--srt 'srt://127.0.0.1:{n}?mode=caller' --record {d}/p%02d.mp4 --segment 8 --say 6",
+                timeout=60,
+            ).out
             view.communicate(timeout=10)
             assert view.returncode == 0, view.returncode
         finally:
@@ -312,8 +405,10 @@ def A40_playout():
 
 def A38_pocket_live():
     """The pocket model live, with a change of its prompt: one buffer in each slot"""
-    with Watched(f"sorasrc name=s prompt=\"calm sea at sunset\" num-frames=0 is-live=true max-size-time=300000000 ! {SINK} "
-                 "sync=true qos=true") as p:
+    with Watched(
+        f"sorasrc name=s prompt=\"calm sea at sunset\" num-frames=0 is-live=true max-size-time=300000000 ! {SINK} "
+        "sync=true qos=true"
+    ) as p:
         p.state("PLAYING")
         p.wait(5)
         p.get("s").set_property("prompt", "snowy mountains at night")
@@ -321,13 +416,17 @@ def A38_pocket_live():
         stats, prompts, n, gap = p.stats(), p.prompts(), len(p.buffers), p.gap()
     assert "calm sea at sunset" in prompts, prompts
     assert n >= 11 * 16 - 20 and gap < 0.5, (n, gap)
-    return (f"{n} buffers in 11 s at 16 a second, {stats['frames-generated']} made, {stats['realtime-factor']:.2f} of real time, "
-            f"prompts shown: {len(prompts)}")
+    return (
+        f"{n} buffers in 11 s at 16 a second, {stats['frames-generated']} made, {stats['realtime-factor']:.2f} of real time, "
+        f"prompts shown: {len(prompts)}"
+    )
 
 
 def A39_loop_file():
     """A channel: one clip again and again, another prompt's clip after it, time without a hole"""
-    with Watched(f"sorasrc name=s {T} num-frames=25 repeat=true prompt-change=next-clip num-buffers=150 ! {SINK} sync=true") as p:
+    with Watched(
+        f"sorasrc name=s {T} num-frames=25 repeat=true prompt-change=next-clip num-buffers=150 ! {SINK} sync=true"
+    ) as p:
         p.state("PLAYING")
         p.wait(1.5)
         p.get("s").set_property("prompt", "dog")
@@ -336,5 +435,3 @@ def A39_loop_file():
         assert p.prompts() == ["cat", "dog"], p.prompts()
         assert p.stats()["frames-generated"] == 50
     return "150 frames of 50 made"
-
-

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Registration, states, interruption, messages, memory: what an element owes to its pipeline."""
+
 import difflib
 import os
 import random
@@ -7,8 +8,30 @@ import re
 import threading
 import time
 
-from rig import (CLIP, FREI0R, LIVE, PLAIN, PLAIN_LIVE, SINK, SLOW, T, X264, Gst, Watched, duration, folder, have, launch,
-                 limit, ms, need, pause, program, rss, run)
+from rig import (
+    CLIP,
+    FREI0R,
+    LIVE,
+    PLAIN,
+    PLAIN_LIVE,
+    SINK,
+    SLOW,
+    T,
+    X264,
+    Gst,
+    Watched,
+    duration,
+    folder,
+    have,
+    launch,
+    limit,
+    ms,
+    need,
+    pause,
+    program,
+    rss,
+    run,
+)
 
 
 def A01_inspect():
@@ -18,7 +41,9 @@ def A01_inspect():
     with open(golden, encoding="utf-8") as f:
         want = f.read()
     if text != want:
-        diff = "\n".join(list(difflib.unified_diff(want.splitlines(), text.splitlines(), "golden", "now", lineterm="", n=0))[:30])
+        diff = "\n".join(
+            list(difflib.unified_diff(want.splitlines(), text.splitlines(), "golden", "now", lineterm="", n=0))[:30]
+        )
         raise AssertionError(f"see tests/gst/sorasrc.inspect\n{diff}")
     run("gst-inspect-1.0 --exists --atleast-version=0.1 sorasrc")
     return f"{len(want.splitlines())} lines"
@@ -32,7 +57,7 @@ def inspect_text():
         if re.search(r"Filename|Source release date|Binary package|peak-rss|^ +[0-9.]+$", line):
             continue
         formats = formats or "format: {" in line
-        if formats:                                     # the list is GStreamer's, and grows with it
+        if formats:  # the list is GStreamer's, and grows with it
             if "format: {" in line:
                 lines.append(re.sub(r"\{.*", "{ every raw format }", line))
             formats = "}" not in line
@@ -47,8 +72,10 @@ def A02_registry():
     assert sorted(out) == ["element-sorasrc", "urisource-sora"], out
     program("strace")
     with folder() as d:
-        trace = run(f"strace -f -e trace=openat,clone,clone3 gst-inspect-1.0 sorasrc >/dev/null",
-                    env={"GST_REGISTRY": d + "/r", "GST_REGISTRY_1_0": d + "/r"}).out
+        trace = run(
+            f"strace -f -e trace=openat,clone,clone3 gst-inspect-1.0 sorasrc >/dev/null",
+            env={"GST_REGISTRY": d + "/r", "GST_REGISTRY_1_0": d + "/r"},
+        ).out
     opened = re.findall(r"^.*(?:safetensors|gguf|model_index).*$", trace, re.M)
     assert not opened, opened[:3]
     return "0 files of models opened"
@@ -57,8 +84,10 @@ def A02_registry():
 def A03_leaks():
     """Nothing is left over, whichever way it ends"""
     ends = {
-        "clip": f"{CLIP} ! fakesink", "converted": f"{CLIP} ! video/x-raw,format=BGRx,width=64,height=64 ! fakesink",
-        "error": "sorasrc model=test/fail=step prompt=x ! fakesink", "no model": "sorasrc model=/nonexistent prompt=x ! fakesink",
+        "clip": f"{CLIP} ! fakesink",
+        "converted": f"{CLIP} ! video/x-raw,format=BGRx,width=64,height=64 ! fakesink",
+        "error": "sorasrc model=test/fail=step prompt=x ! fakesink",
+        "no model": "sorasrc model=/nonexistent prompt=x ! fakesink",
         "loop": f"sorasrc {T} num-frames=10 repeat=true num-buffers=40 ! fakesink",
     }
     env = {"GST_TRACERS": "leaks", "GST_DEBUG": "GST_TRACER:7"}
@@ -78,7 +107,10 @@ def grown(line):
         pipe = Gst.parse_launch(line)
         pipe.set_state(Gst.State.PLAYING)
         bus = pipe.get_bus()
-        assert bus.timed_pop_filtered(20 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR).type == Gst.MessageType.EOS
+        assert (
+            bus.timed_pop_filtered(20 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR).type
+            == Gst.MessageType.EOS
+        )
         pipe.set_state(Gst.State.NULL)
         if i in (19, 199):
             sizes.append(rss() / 2**20)
@@ -90,8 +122,10 @@ def A03_memory():
     base = grown("videotestsrc num-buffers=3 ! fakesink")
     sizes = grown("sorasrc model=test/rate=25 prompt=cat num-frames=3 ! fakesink")
     assert sizes[1] - sizes[0] <= 2 + (base[1] - base[0]), f"{sizes[0]:.1f} MiB after 20, {sizes[1]:.1f} MiB after 200"
-    return (f"{sizes[0]:.1f} MiB after 20 pipelines, {sizes[1]:.1f} MiB after 200; videotestsrc {base[0]:.1f} MiB, "
-            f"{base[1]:.1f} MiB")
+    return (
+        f"{sizes[0]:.1f} MiB after 20 pipelines, {sizes[1]:.1f} MiB after 200; videotestsrc {base[0]:.1f} MiB, "
+        f"{base[1]:.1f} MiB"
+    )
 
 
 def states(line):
@@ -134,7 +168,7 @@ def interrupts(line, seek=True):
 
 def A06_interrupt():
     """Pause, seek, EOS and NULL while a step of two seconds is computed"""
-    base = interrupts(PLAIN_LIVE, seek=False)       # after a seek its EOS does not arrive, in 1.22.0
+    base = interrupts(PLAIN_LIVE, seek=False)  # after a seek its EOS does not arrive, in 1.22.0
     lines = []
     for live in ("false", "true"):
         took = interrupts(f"{SLOW} is-live={live}")
@@ -154,7 +188,9 @@ def A07_sigint():
     base = launch("videotestsrc is-live=true ! fakesink", sigint=1).seconds
     took = launch(f"{SLOW} ! fakesink", sigint=1).seconds
     assert took < 0.3 + limit(base), ms(took)
-    late = launch("sorasrc model=test/step-delay=1000/ignore-cancel=1 prompt=x num-frames=0 ! fakesink", rc=None, sigint=0.7)
+    late = launch(
+        "sorasrc model=test/step-delay=1000/ignore-cancel=1 prompt=x num-frames=0 ! fakesink", rc=None, sigint=0.7
+    )
     assert late.rc in (0, 130), f"an engine that stops late: status {late.rc}"
     with folder() as d:
         tail = f"{X264} ! mp4mux ! filesink location={d}/a.mp4"
@@ -187,11 +223,13 @@ def A08_storm():
 def A09_progress():
     """Progress that begins ends once, rises, and holds up no gst-launch"""
     out = launch(f"{CLIP} ! fakesink sync=true", "-m").out
-    starts, ends = len(re.findall("GstProgressType.start", out)), len(re.findall(r"GstProgressType.(?:complete|canceled|error)", out))
+    starts, ends = len(re.findall("GstProgressType.start", out)), len(
+        re.findall(r"GstProgressType.(?:complete|canceled|error)", out)
+    )
     assert starts == ends == 2, (starts, ends)
     assert "Got EOS" in out or "EOS" in out
     out = launch(f"{SLOW} ! fakesink sync=true", "-m", rc=None, sigint=5).out
-    assert re.search(r"GstProgressType.complete.*", out), out[-300:]        # of the model; it has played, and has ended
+    assert re.search(r"GstProgressType.complete.*", out), out[-300:]  # of the model; it has played, and has ended
     for code in ("open", "request"):
         percent = [int(x) for x in re.findall(rf"code=\(string\){code}.*?percent=\(int\)(\d+)", out)]
         assert percent == sorted(percent), (code, percent)
@@ -204,7 +242,14 @@ def A10_messages():
         p.state("PLAYING")
         p.wait(6)
         stats = p.stats()
-        for field in ("frames-generated", "frames-duplicated", "queue-level", "step-time", "realtime-factor", "peak-rss"):
+        for field in (
+            "frames-generated",
+            "frames-duplicated",
+            "queue-level",
+            "step-time",
+            "realtime-factor",
+            "peak-rss",
+        ):
             assert field in stats, field
         n, warnings = len(p.named("sora-progress")), len(p.of(Gst.MessageType.WARNING))
         assert 1 <= n <= 30, n
@@ -221,8 +266,10 @@ def A10_messages():
 
 def A23_prompts():
     """A new prompt 20 times at random from another thread: the last one wins, time has no hole"""
-    with Watched("sorasrc name=s model=test/step-delay=30/chunk-frames=8/rate=25 prompt=cat num-frames=0 is-live=true "
-                 f"! {SINK} sync=true") as p:
+    with Watched(
+        "sorasrc name=s model=test/step-delay=30/chunk-frames=8/rate=25 prompt=cat num-frames=0 is-live=true "
+        f"! {SINK} sync=true"
+    ) as p:
         p.state("PLAYING")
         p.wait(1)
         worst = []
@@ -251,11 +298,15 @@ def A23_prompts():
 
 def A24_events():
     """Prompt by event and by signal, cancel by signal, from the application"""
-    with Watched(f"sorasrc name=s model=test/step-delay=5/chunk-frames=8/rate=25 prompt=cat num-frames=0 is-live=true "
-                 f"max-size-time=300000000 ! {SINK}") as p:
+    with Watched(
+        f"sorasrc name=s model=test/step-delay=5/chunk-frames=8/rate=25 prompt=cat num-frames=0 is-live=true "
+        f"max-size-time=300000000 ! {SINK}"
+    ) as p:
         p.state("PLAYING")
         p.wait(0.5)
-        event = Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, Gst.Structure.from_string("sora-set-prompt,prompt=dog")[0])
+        event = Gst.Event.new_custom(
+            Gst.EventType.CUSTOM_UPSTREAM, Gst.Structure.from_string("sora-set-prompt,prompt=dog")[0]
+        )
         assert p.pipe.send_event(event)
         p.wait(1.5)
         assert "dog" in p.prompts(), "not by event"
@@ -281,6 +332,7 @@ def A26_presets():
 
 def A35_failures():
     """What cannot work: exit status 1 and one clear error"""
+
     def refused(line, *words):
         r = launch(line, rc=None, timeout=20)
         errors = re.findall("^ERROR: .*", r.out, re.M)
@@ -315,6 +367,7 @@ def A35_damaged():
     """A model with bits turned over: an error or a picture, never a crash"""
     need("sorasrc")
     import shutil
+
     origin = os.path.join(os.environ["SORA_SOURCE"], "models", "pocket")
     rng, refused = random.Random(3), 0
     with folder() as d:
@@ -343,5 +396,3 @@ def A36_links():
     assert r.rc and r.seconds < 3, (r.rc, r.seconds)
     launch(f"{SLOW.replace('2000', '5')} ! identity eos-after=5 ! fakesink", rc=0, timeout=20)
     return "5 lines"
-
-

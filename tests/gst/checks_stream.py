@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The stream: seeks, length, live pace, formats, colours, pictures, tags."""
+
 import hashlib
 import random
 import re
 
-from rig import (CLIP, LIVE, PLAIN, PLAIN_LIVE, SINK, SLOW, T, X264, Gst, Watched, contiguous, folder,
-                 launch, limit, ms, need, program, run)
+from rig import (
+    CLIP,
+    LIVE,
+    PLAIN,
+    PLAIN_LIVE,
+    SINK,
+    SLOW,
+    T,
+    X264,
+    Gst,
+    Watched,
+    contiguous,
+    folder,
+    launch,
+    limit,
+    ms,
+    need,
+    program,
+    run,
+)
 
 FLUSH, SEGMENT, NONE = Gst.SeekFlags.FLUSH, Gst.SeekFlags.SEGMENT, Gst.SeekFlags.NONE
 
@@ -16,6 +35,7 @@ def seekable(p):
 
 
 # ---- Seeks and length ----
+
 
 def seek_clip(line):
     """(seconds of the call, PTS in ms) of 0.5 to 1.0 s, forward and backward."""
@@ -66,8 +86,10 @@ def A12_segments():
         p.until(Gst.MessageType.EOS)
         assert len(p.buffers) == 1, "the last frame"
         random.seed(5)
-        worst = max(p.seek(random.choice([1, 1, -1, 2]), a, a + random.uniform(0.05, 1))
-                    for a in [random.uniform(0, 1.9) for _ in range(100)])
+        worst = max(
+            p.seek(random.choice([1, 1, -1, 2]), a, a + random.uniform(0.05, 1))
+            for a in [random.uniform(0, 1.9) for _ in range(100)]
+        )
         p.until(Gst.MessageType.EOS)
     with Watched(f"{SLOW.replace('num-frames=0', 'num-frames=50')} ! {SINK}") as p:
         p.state("PLAYING")
@@ -99,6 +121,7 @@ def A13_length():
 
 
 # ---- Live ----
+
 
 def A14_live_state():
     """Live: NO_PREROLL, latency of one frame; not live: none"""
@@ -141,20 +164,25 @@ def A15_live_pace():
     runs = [b[0] - a[0] for a, b in zip(content, content[1:])]
     at_pace = sum(r <= 41 * 10**6 for r in runs)
     assert at_pace >= len(content) * 6 // 8 - 3, (at_pace, len(content))
-    return (f"{n} buffers in 10 s, {held} of them held, {dropped} dropped, longest gap {ms(gap)}; "
-            f"videotestsrc {n0} in 4 s, {d0} dropped, {ms(g0)}")
+    return (
+        f"{n} buffers in 10 s, {held} of them held, {dropped} dropped, longest gap {ms(gap)}; "
+        f"videotestsrc {n0} in 4 s, {d0} dropped, {ms(g0)}"
+    )
 
 
 def A15_first():
     """The first buffer of a live stream whose first frame takes seconds"""
+
     def first(line):
         import time
+
         with Watched(f"{line} ! {SINK} sync=true") as p:
             begin = time.time()
             p.state("PLAYING")
             while not p.buffers and time.time() < begin + 5:
                 p.wait(0.005)
             return p.buffers[0][4] - begin
+
     took = {u: first(f"{SLOW} is-live=true underrun={u}") for u in ("hold", "card")}
     base = first(PLAIN_LIVE)
     assert max(took.values()) < 0.1 + limit(base) / 2, took
@@ -164,6 +192,7 @@ def A15_first():
 def stalled(line):
     """Buffers that leave within 200 ms after downstream blocked for two seconds, and the latest of them."""
     import time
+
     with Watched(f"{line} ! {SINK} sync=false") as p:
         state = {"n": 0}
 
@@ -192,16 +221,21 @@ def A16_players():
     """Slower than real time on a screen: prebuffer plays through, queue2 buffers, neither drops"""
     drop = {}
     for mode in ("none", "auto"):
-        with Watched(f"sorasrc name=s model=test/step-delay=100/rate=25 seed=1 num-frames=50 prompt=cat prebuffer={mode} ! "
-                     f"{SINK} sync=true qos=true max-lateness=20000000") as p:
+        with Watched(
+            f"sorasrc name=s model=test/step-delay=100/rate=25 seed=1 num-frames=50 prompt=cat prebuffer={mode} ! "
+            f"{SINK} sync=true qos=true max-lateness=20000000"
+        ) as p:
             p.state("PAUSED")
             p.prerolled()
             p.state("PLAYING")
             p.until(Gst.MessageType.EOS)
             drop[mode] = p.get("k").get_property("stats").get_value("dropped")
     assert drop["auto"] <= 1 < drop["none"], drop
-    out = launch("sorasrc model=test/step-delay=50/rate=25 prompt=cat num-frames=40 ! queue2 use-buffering=true "
-                 "max-size-time=1000000000 max-size-bytes=0 max-size-buffers=0 ! fakesink sync=true", "").out
+    out = launch(
+        "sorasrc model=test/step-delay=50/rate=25 prompt=cat num-frames=40 ! queue2 use-buffering=true "
+        "max-size-time=1000000000 max-size-bytes=0 max-size-buffers=0 ! fakesink sync=true",
+        "",
+    ).out
     assert "buffering" in out.lower(), out[-300:]
     return f"dropped {drop['none']} of 50 without, {drop['auto']} with prebuffer=auto"
 
@@ -216,21 +250,26 @@ def A17_watchdog():
 
 # ---- Formats ----
 
+
 def A18_formats():
     """Every raw format, at a size off every grid, in a pipeline"""
     out = run("gst-inspect-1.0 sorasrc").out
     formats = re.search(r"format: \{(.*?)\}", out, re.S)[1]
     names = [f.strip().replace("(string)", "") for f in formats.split(",")]
     for f in names:
-        with Watched(f"sorasrc {T} num-buffers=2 ! video/x-raw,format={f},width=322,height=242 ! videoconvert ! "
-                     f"video/x-raw,format=RGB ! {SINK}") as p:
+        with Watched(
+            f"sorasrc {T} num-buffers=2 ! video/x-raw,format={f},width=322,height=242 ! videoconvert ! "
+            f"video/x-raw,format=RGB ! {SINK}"
+        ) as p:
             p.state("PLAYING")
             p.until(Gst.MessageType.EOS, 10)
             assert len(p.buffers) == 2, f
     for caps in ("I420,width=1,height=1", "RGB,width=17,height=33", "NV12,width=4096,height=2160"):
         launch(f"sorasrc {T} num-buffers=2 ! video/x-raw,format={caps} ! fakesink")
     launch(f"sorasrc {T} ! video/x-raw,width=0 ! fakesink", rc=1)
-    launch(f"sorasrc {T} num-buffers=5 ! video/x-raw,format=I420,width=322,height=242 ! videocrop left=2 ! {X264} ! fakesink")
+    launch(
+        f"sorasrc {T} num-buffers=5 ! video/x-raw,format=I420,width=322,height=242 ! videocrop left=2 ! {X264} ! fakesink"
+    )
     return f"{len(names)} formats"
 
 
@@ -238,14 +277,24 @@ def A20_caps():
     """Size, rate, shape and colours are stated; the matrix that is asked for is the one used"""
     out = launch(f"sorasrc {T} num-buffers=1 ! fakesink", "-v").out
     caps = re.search(r"GstSoraSrc:sorasrc0.GstPad:src: caps = (.*)", out)[1]
-    for part in ("width=(int)320", "framerate=(fraction)25/1", "pixel-aspect-ratio=(fraction)1/1", "interlace-mode=(string)progressive",
-                 "colorimetry=(string)bt709", "chroma-site=(string)mpeg2"):
+    for part in (
+        "width=(int)320",
+        "framerate=(fraction)25/1",
+        "pixel-aspect-ratio=(fraction)1/1",
+        "interlace-mode=(string)progressive",
+        "colorimetry=(string)bt709",
+        "chroma-site=(string)mpeg2",
+    ):
         assert part in caps, (part, caps)
     sums = {}
     for matrix in ("bt601", "bt709"):
-        got = launch(f"sorasrc {T} num-buffers=1 ! video/x-raw,format=RGB ! videoconvert dither=none ! "
-                     f"video/x-raw,format=Y444,colorimetry={matrix} ! checksumsink hash=md5").out
-        own = launch(f"sorasrc {T} num-buffers=1 ! video/x-raw,format=Y444,colorimetry={matrix} ! checksumsink hash=md5").out
+        got = launch(
+            f"sorasrc {T} num-buffers=1 ! video/x-raw,format=RGB ! videoconvert dither=none ! "
+            f"video/x-raw,format=Y444,colorimetry={matrix} ! checksumsink hash=md5"
+        ).out
+        own = launch(
+            f"sorasrc {T} num-buffers=1 ! video/x-raw,format=Y444,colorimetry={matrix} ! checksumsink hash=md5"
+        ).out
         sums[matrix] = (got.split()[-1], own.split()[-1])
     assert sums["bt601"][1] != sums["bt709"][1], "one matrix for both"
     return caps.replace("(string)", "").replace("(int)", "").replace("(fraction)", "")[:100]
@@ -267,10 +316,17 @@ def A20_renegotiate():
 
 def A21_determinism():
     """The same pictures whatever threads and pool are; others with another seed"""
+
     def total(line):
         return hashlib.md5(launch(f"{line} ! checksumsink hash=md5").out.encode()).hexdigest()
+
     one = total(CLIP)
-    assert one == total(f"{CLIP} threads=1") == total(f"{CLIP} max-size-buffers=1") == total(f"{CLIP} is-live=false tags=none")
+    assert (
+        one
+        == total(f"{CLIP} threads=1")
+        == total(f"{CLIP} max-size-buffers=1")
+        == total(f"{CLIP} is-live=false tags=none")
+    )
     assert one != total(CLIP.replace("seed=1", "seed=2")) and one != total(CLIP.replace("cat", "dog"))
     pocket = "sorasrc prompt=\"a red balloon over green hills\" num-frames=8 steps=2 seed=3"
     a, b = total(f"{pocket} threads=1"), total(f"{pocket} threads=2")
@@ -291,21 +347,26 @@ def A33_still():
 
 # ---- Tags ----
 
+
 def A22_tags():
     """Containers keep the title and say that a model made it; tags=minimal has no prompt, tags=none nothing"""
     need("mp4mux", "matroskamux", "webmmux", "vp8enc", "x264enc", "splitmuxsink")
     program("gst-discoverer-1.0")
     kept = []
     with folder() as d:
-        for name, enc in (("mp4", f"{X264} ! mp4mux"), ("mkv", f"{X264} ! matroskamux"), ("webm", "vp8enc deadline=1 ! webmmux")):
+        for name, enc in (
+            ("mp4", f"{X264} ! mp4mux"),
+            ("mkv", f"{X264} ! matroskamux"),
+            ("webm", "vp8enc deadline=1 ! webmmux"),
+        ):
             for tags in ("full", "minimal", "none"):
                 path = f"{d}/{tags}.{name}"
-                launch(f"sorasrc {T.replace('prompt=cat', 'prompt=catalpa')} num-frames=10 tags={tags} ! {enc} ! filesink location={path}")
+                launch(
+                    f"sorasrc {T.replace('prompt=cat', 'prompt=catalpa')} num-frames=10 tags={tags} ! {enc} ! filesink location={path}"
+                )
                 text = run(f"gst-discoverer-1.0 -v '{path}'").out
                 text = text.replace(path, "")
                 assert ("trainedAlgorithmicMedia" in text) == (tags != "none"), (name, tags)
                 assert ("catalpa" in text) == (tags == "full"), (name, tags)
             kept.append(name)
     return "kept by " + ", ".join(kept)
-
-

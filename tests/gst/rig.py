@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the checks of sorasrc stand on: a pipeline that is watched at its sink, programs of GStreamer, and the figures."""
+
 import hashlib
 import os
 import random
@@ -15,7 +16,7 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
 T = "model=test/step-delay=10/rate=25 seed=1 prompt=cat"
-CLIP = f"sorasrc name=s {T} num-frames=50"                     # two seconds, quickly made
+CLIP = f"sorasrc name=s {T} num-frames=50"  # two seconds, quickly made
 SLOW = "sorasrc name=s model=test/step-delay=2000/rate=25 seed=1 num-frames=0 prompt=cat"
 LIVE = "sorasrc name=s model=test/step-delay=500/chunk-frames=8/rate=25 seed=1 num-frames=0 prompt=cat is-live=true"
 PLAIN = "videotestsrc name=s num-buffers=50 ! video/x-raw,width=320,height=180,framerate=25/1"
@@ -84,7 +85,9 @@ class Watched:
     def _event(self, _pad, info):
         e = info.get_event()
         s = e.get_structure()
-        self.events.append((e.type, s.get_name() if s else "", s.get_string("prompt") if s and s.has_field("prompt") else None))
+        self.events.append(
+            (e.type, s.get_name() if s else "", s.get_string("prompt") if s and s.has_field("prompt") else None)
+        )
         return Gst.PadProbeReturn.OK
 
     def get(self, name):
@@ -101,8 +104,17 @@ class Watched:
 
     def seek(self, rate, start, stop, flags=Gst.SeekFlags.FLUSH):
         self.buffers.clear()
-        return self.timed(lambda: self.pipe.seek(rate, Gst.Format.TIME, flags | Gst.SeekFlags.ACCURATE, Gst.SeekType.SET,
-                                                 int(start * 1e9), Gst.SeekType.SET, int(stop * 1e9)))
+        return self.timed(
+            lambda: self.pipe.seek(
+                rate,
+                Gst.Format.TIME,
+                flags | Gst.SeekFlags.ACCURATE,
+                Gst.SeekType.SET,
+                int(start * 1e9),
+                Gst.SeekType.SET,
+                int(stop * 1e9),
+            )
+        )
 
     def prerolled(self, seconds=20):
         assert self.pipe.get_state(int(seconds * 1e9))[0] == Gst.StateChangeReturn.SUCCESS, "no preroll"
@@ -167,8 +179,14 @@ class Ran:
 def run(line, rc=0, timeout=60, sigint=None, env=None, cwd=None, quiet=True):
     """A shell command.  sigint: send SIGINT after so many seconds; `seconds` is then what the end took."""
     full = dict(os.environ, LC_ALL="C", **(env or {}))
-    p = subprocess.Popen(["bash", "-c", "exec " + line if sigint else line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         env=full, cwd=cwd, start_new_session=True)
+    p = subprocess.Popen(
+        ["bash", "-c", "exec " + line if sigint else line],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=full,
+        cwd=cwd,
+        start_new_session=True,
+    )
     begin = time.time()
     try:
         if sigint:
@@ -197,8 +215,9 @@ def program(name):
 
 def probe(path, entries, stream="v"):
     program("ffprobe")
-    return run(f"ffprobe -v error -select_streams {stream} -count_frames -show_entries stream={entries} -of csv=p=0 '{path}'"
-               ).out.strip()
+    return run(
+        f"ffprobe -v error -select_streams {stream} -count_frames -show_entries stream={entries} -of csv=p=0 '{path}'"
+    ).out.strip()
 
 
 def duration(path):
@@ -215,6 +234,7 @@ def rss(pid="self"):
 
 def port():
     import socket
+
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
