@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Build FFmpeg with the sora source.
 #
-#   build-ffmpeg.sh [--mode libavfilter|static] [--full | --small] [--prefix DIR] [--src DIR | --apt VERSION] [--cache DIR]
-#                   [--jobs N]
+#   build-ffmpeg.sh [--mode libavfilter|static] [--full | --small] [--prefix DIR] [--src DIR | --apt VERSION]
+#                   [--cache DIR] [--jobs N]
 #
 #   --mode    libavfilter: a drop-in for the FFmpeg that is installed, to DIR/lib/sora-ffmpeg, with wrappers
 #             DIR/bin/sora-ffmpeg, sora-ffprobe and sora-ffplay (the default)
@@ -45,7 +45,7 @@ cache=$(cd "$cache" && pwd)
 prefix=$(cd "$prefix" && pwd)
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
 pkg-config --exists libsora ||
-    fail "libsora not found by pkg-config: install it first (make install), or set PKG_CONFIG_PATH to the folder of libsora.pc"
+    fail "libsora not found by pkg-config: install it (make install), or set PKG_CONFIG_PATH to the folder of libsora.pc"
 sora=$(pkg-config --variable=libdir libsora)
 
 # ---- The source ----

@@ -28,7 +28,7 @@ struct instance {
     sora_session *session;                  /* NULL: opened by the next picture */
     uint8_t *rgb;                           /* [height, width, 3], the newest picture */
     int reopen;                             /* a parameter changed that a running session cannot change */
-    int painted;                            /* rgb is the picture of an error: nothing more comes until a parameter changes */
+    int painted;                            /* rgb shows an error: nothing more comes until a parameter changes */
 };
 
 /* ---- Parameters: the library's table, without what the host decides; prompt and model first ---- */

@@ -231,7 +231,7 @@ static av_cold int init(AVFilterContext *ctx)
         return AVERROR(EINVAL);
     }
     if (s->rate_str && av_parse_video_rate(&s->rate, s->rate_str) < 0) {
-        av_log(ctx, AV_LOG_ERROR, "rate is '%s', wanted frames per second such as 24, 30000/1001 or ntsc.\n", s->rate_str);
+        av_log(ctx, AV_LOG_ERROR, "rate is '%s', wanted frames per second as 24, 30000/1001 or ntsc.\n", s->rate_str);
         return AVERROR(EINVAL);
     }
     if (s->duration >= 0 && s->nb_frames >= 0) {
@@ -310,7 +310,7 @@ static int config_props(AVFilterLink *outlink)
             format = formats[i].sora;
 
     sora_session_close(&s->session);                    /* config may run again */
-    l->frame_rate      = (AVRational){ s->info.rate_num, s->info.rate_den };    /* from init(): the model's where unset */
+    l->frame_rate      = (AVRational){ s->info.rate_num, s->info.rate_den };    /* found by init() */
     outlink->time_base = av_inv_q(l->frame_rate);
     if (s->duration >= 0)   /* as the test sources count: every frame that begins before the end */
         s->nb_frames = av_rescale_q_rnd(s->duration, AV_TIME_BASE_Q, outlink->time_base, AV_ROUND_UP);

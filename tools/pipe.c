@@ -35,7 +35,8 @@ static void become_ffmpeg(const char *name, const char *container, int in)
 {
     const char *const by_name[] = { "-y", name, NULL };
     const char *const raw[] = { "-c:v", "rawvideo", "-f", container, "pipe:1", NULL };
-    const char *argv[32] = { "ffmpeg", "-hide_banner", "-loglevel", container ? "fatal" : "error", "-nostdin", "-f", "yuv4mpegpipe",
+    const char *argv[32] = { "ffmpeg", "-hide_banner", "-loglevel", container ? "fatal" : "error", "-nostdin",
+                                 "-f", "yuv4mpegpipe",
                                  /* Y4M does not carry these */
                                  "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
                                  "-i", "pipe:0" };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sora serve: video over HTTP for programs that can open an address, as ffmpeg -i "http://127.0.0.1:8080/v?prompt=a%20dog".
+ * sora serve: video over HTTP for programs that can open an address: ffmpeg -i "http://127.0.0.1:8080/v?prompt=a%20dog".
  * Each connection has a thread of libmicrohttpd, which asks for bytes and may wait for a chunk; one more thread looks
  * after clients that leave meanwhile.  An address chooses what to show and how, never a file: see url_options[].
  */
@@ -103,8 +103,8 @@ static enum MHD_Result take_argument(void *user, enum MHD_ValueKind kind, const 
     }
     if (!strcmp(key, "format")) {
         if (args_format(value, &q->o.format)) return MHD_YES;
-        return refuse(q, 400, "format: found \"%.100s\", wanted yuv420p, yuv422p, yuv444p or one of these with 10 behind it",
-                      value);
+        return refuse(q, 400, "format: found \"%.100s\", wanted yuv420p, yuv422p, yuv444p or one of these with 10 "
+                      "behind it", value);
     }
     for (size_t i = 0; i < COUNT(url_options); i++) {
         if (strcmp(key, url_options[i])) continue;
@@ -114,8 +114,8 @@ static enum MHD_Result take_argument(void *user, enum MHD_ValueKind kind, const 
         q->status = 400;
         return MHD_NO;
     }
-    return refuse(q, 400, "%.100s: no such option; there are prompt, negative-prompt, model, size, rate, duration, frames, "
-                  "seed, steps, guidance, shift, sampler, format", key);
+    return refuse(q, 400, "%.100s: no such option; there are prompt, negative-prompt, model, size, rate, duration, "
+                  "frames, seed, steps, guidance, shift, sampler, format", key);
 }
 
 static bool parse_seconds(const char *s, double *v)
@@ -298,7 +298,7 @@ static enum MHD_Result reply_video(struct MHD_Connection *c, struct job *j)
     return queued;
 }
 
-/* A page from elsewhere, open in a browser of this machine, may not set it to work: it would name another host, or say so. */
+/* A page from elsewhere, open in a browser of this machine, may not set it to work: it names another host, or says so. */
 static bool from_elsewhere(const struct server *v, struct MHD_Connection *c)
 {
     static const char *const here[] = { "127.0.0.1", "localhost", "[::1]" };
@@ -341,7 +341,8 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *c, const char *
         return reply_text(c, 503, "as many videos as allowed are in work; try again later");
     }
     *state = j;
-    if (!v->a->quiet) complain("serve: %dx%d, %lld frames: %s", info.width, info.height, (long long)info.frames, q.o.prompt);
+    if (!v->a->quiet)
+        complain("serve: %dx%d, %lld frames: %s", info.width, info.height, (long long)info.frames, q.o.prompt);
     return reply_video(c, j);
 }
 
@@ -392,11 +393,11 @@ static int run(struct server *v, const struct sockaddr_storage *to)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);             /* before the threads are there, so that only sigwait() gets them */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);             /* before there are threads: only sigwait() gets them */
     d = MHD_start_daemon(flags, (uint16_t)a->port, NULL, NULL, answer, v, MHD_OPTION_SOCK_ADDR, to,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)a->jobs + 16u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 << 10, MHD_OPTION_NOTIFY_COMPLETED, completed, v,
-                         MHD_OPTION_END);
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 << 10,
+                         MHD_OPTION_NOTIFY_COMPLETED, completed, v, MHD_OPTION_END);
     if (!d) {
         complain("serve: cannot listen at %s, port %d; is it in use?", a->listen, a->port);
         return EXIT_FAILED;
@@ -405,7 +406,8 @@ static int run(struct server *v, const struct sockaddr_storage *to)
         MHD_stop_daemon(d);
         return complain("cannot start a thread"), EXIT_FAILED;
     }
-    if (!v->loopback) complain("serve: warning: %s can be reached from other machines, and nobody is asked who they are", a->listen);
+    if (!v->loopback)
+        complain("serve: warning: other machines can reach %s, and nobody is asked who they are", a->listen);
     complain("serve: http://%s%s%s:%d/v?prompt=TEXT", v6 ? "[" : "", a->listen, v6 ? "]" : "",
              (int)MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port);
     sigwait(&set, &sig);

@@ -89,9 +89,13 @@ curl -s -o body "$url?prompt=a" && fail "a reply that failed looks complete"
 has log "fails to decode"
 end
 
-begin -m test --listen ::1
-[ "${url#http://\[::1\]:}" != "$url" ] || fail "listens at $url"
-reply 200 YUV4MPEG2 -g "$url?prompt=a&frames=1"
+if grep -qs '^0*1 ' /proc/net/if_inet6; then
+    begin -m test --listen ::1
+    [ "${url#http://\[::1\]:}" != "$url" ] || fail "listens at $url"
+    reply 200 YUV4MPEG2 -g "$url?prompt=a&frames=1"
+    end
+fi
+begin -m test
 if command -v ffmpeg >/dev/null; then
     n=$(ffmpeg -nostdin -v error -i "$url?prompt=a%20dog&frames=20" -f framecrc - 2>err | grep -vc '^#')
     [ "$n" = 20 ] || { fail "ffmpeg got $n frames, wanted 20"; cat err; }
