@@ -36,6 +36,7 @@ CROP, MARGIN = 10, 1                            # latent positions of a training
 NOISE = 0.1                                     # most noise on the latents, in deviations of each channel
 EDGE, MOVER_WEIGHT, SMALL_ERROR = 0.5, 10.0, 0.03   # of the loss; what counts as a small error, in -1..1
 BATCH, ADAM_RATE, MUON_RATE = 64, 1e-3, 0.015   # crops of a step; of the two ends and biases, of all between
+SAVE_SECONDS = 30
 MOVES = 24                                      # levels a pixel must change within a latent to count as moving
 
 
@@ -323,7 +324,7 @@ def train(options):
     if model.amp:
         Product.dtype = torch.bfloat16
     muon, adam = optimisers(model.refiner, device)
-    average, step = Average(model), 0
+    average, step, saved = Average(model), 0, time.time()
     run = torch.compile(objective, dynamic=False) if options.compile else objective
     size = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"{len(scenes.pixels)} scenes, {size:.2f} M parameters, ready after {time.time() - began:.0f} s; "
@@ -343,6 +344,9 @@ def train(options):
         step += 1
         if step % options.report == 0:                          # also keeps the clock and the device together
             print(f"{time.time() - began:5.0f} s, step {step}, loss {loss.item():.4f}", flush=True)
+        if time.time() - saved > SAVE_SECONDS:
+            save(model, average)
+            saved = time.time()
     save(model, average)
     average.exchange()
     print(f"{step} steps of {options.batch} crops; unseen scenes: " +
