@@ -516,7 +516,7 @@ START_TEST(test_pocket_continue)
     const size_t picture = 3 * 128 * 72;
     double change, motion;
 
-    pocket_with(dir, "\"chunk_latents\"", "\"prompt_change\": \"continue\", \"chunk_latents\"");
+    pocket_with(dir, "\"turn\"", "\"continue\"");
     pocket_options(&o);
     o.model = dir;
     o.frames = 17;
@@ -537,15 +537,13 @@ END_TEST
 /* A first frame again, but one that sees the past: other pictures than after a restart; it comes in without a jump. */
 START_TEST(test_pocket_turn)
 {
-    char dir[] = "/tmp/sora-pocket-XXXXXX", fresh[] = "/tmp/sora-pocket-XXXXXX";
+    char fresh[] = "/tmp/sora-pocket-XXXXXX";
     sora_options o;
     struct film a, b, c;
     const size_t picture = 3 * 128 * 72;
 
-    pocket_with(dir, "\"chunk_latents\"", "\"prompt_change\": \"turn\", \"chunk_latents\"");
-    pocket_with(fresh, "\"chunk_latents\"", "\"prompt_change\": \"restart\", \"chunk_latents\"");
+    pocket_with(fresh, "\"turn\"", "\"restart\"");
     pocket_options(&o);
-    o.model = dir;
     o.frames = 29;
     a = must_shoot(&o);
     o.prompt = "@0 " PROMPT " @0.5 a blue boat on the sea at night";
@@ -559,7 +557,6 @@ START_TEST(test_pocket_turn)
     film_free(&a);
     film_free(&b);
     film_free(&c);
-    remove_folder(dir);
     remove_folder(fresh);
 }
 END_TEST

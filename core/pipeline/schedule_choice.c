@@ -59,7 +59,7 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
                        "\"restart\", \"continue\" or \"turn\"", folder);
-    if (sc->change == SR_CHANGE_TURN && !d->has_prior)
+    if (sc->change == SR_CHANGE_TURN && !d->has_prior && strcmp(d->mi.family, "pocket") != 0)
         return sr_fail(err, SORA_ERR_UNSUPPORTED,
                        "%s/sora.json: prompt_change is \"turn\"; wanted: \"restart\", \"continue\" or "
                        "\"re-cache\" for a %s model, whose first frames are sampled like the others",
@@ -157,11 +157,14 @@ static double own_guidance(const struct sr_diffusion *d, bool first)
     return d->about.preset[0] || s->scheduled || d->stream ? 1 : 5;
 }
 
-/* Steps of the first chunk where the user asks for some: having nothing to lean on, it keeps its share of more. */
+/*
+ * Steps of the first chunk where the user asks for some: having nothing to lean on, it keeps its share of more, but no more
+ * than the model wants, unless that is what is asked for.
+ */
 static int first_chunk_steps(const struct sr_diffusion *d, const struct sr_schedule_config *k, int own, int asked)
 {
     if (k->n_fixed) return own;                 /* and the list of the later ones says what may be asked for */
-    return SR_MAX(1, (int)((int64_t)asked * own / SR_MAX(d->about.sampler.next_steps, 1)));
+    return SR_MAX(asked, (int)SR_MIN(own, (int64_t)asked * own / SR_MAX(d->about.sampler.next_steps, 1)));
 }
 
 sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err)

@@ -220,7 +220,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["family"] = "wan"' "not supported yet"
     pocket 'del c["position_waves"]' position_waves
     pocket 'c["position_waves"].append(9)' waves
-    pocket 'c["spread"].pop(); c["spread_next"].pop()' "spread has 23 numbers"
+    pocket 'c["spread"].pop(); c["spread_next"].pop()' "spread has 31 numbers"
     pocket 'c["spread"] = [1.0] * 1000' spread
     pocket 'c["spread"][3] = 0' "spread of channel 3"
     pocket 'del c["spread"]; del c["spread_next"]' spread
@@ -228,7 +228,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'del c["chunk_latents"]' chunk_latents
     pocket 'c["chunk_frames"] = 5' chunk_frames
     pocket 'c["prompt_change"] = "re-cache"' prompt_change
-    pocket 'c["latent"] = [24, 18, 33]' latent
+    pocket 'c["latent"] = [32, 18, 33]' latent
     pocket 'c["width"] = 528' latent
     pocket 'c["text_tokens"] = 10**9' text_tokens
     fresh

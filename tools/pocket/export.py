@@ -27,7 +27,7 @@ SAMPLER = {
     "shift": 3.0,
     "first_steps": 12,
     "first_guidance": 2.0,
-    "next_steps": 2,
+    "next_steps": 1,              # more leave a grid of noise that grows from frame to frame
     "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
 }

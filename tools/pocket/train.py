@@ -301,7 +301,7 @@ def main():
     parser.add_argument("--from", dest="start", help="stage whose checkpoint the first stage starts from")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, help="on a CPU; default: 2")
-    parser.add_argument("--batch", type=int, help="latent frames a process and step; default: 320 on a GPU, 20 on a CPU")
+    parser.add_argument("--batch", type=int, help="latent frames a process and step; default: 640 on a GPU, 20 on a CPU")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
@@ -309,7 +309,7 @@ def main():
     options = parser.parse_args()
     gpu = options.device.startswith("cuda")
     options.processes = 1 if gpu else options.processes or 2
-    options.batch = options.batch or (320 if gpu else 20)
+    options.batch = options.batch or (640 if gpu else 20)
     if options.processes == 1:
         work(0, options)
     else:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Images until one time of the day, windows until another, then the export, its check and two contact sheets.
-#   tools/pocket/train_all.sh 23:25 00:05        "-" for the first time: the images are done
+# On CPUs: images until one time of the day, windows until a second, rollouts until a third, then the export, its check and
+# two contact sheets.
+#   tools/pocket/train_all.sh 23:25 01:30 02:00         "-" for the first time: the images are done
 # Logs and checkpoints go to the work folder; it may be stopped by the file `stop` there and started again.
 set -e
 here=$(dirname "$0")
@@ -9,17 +10,20 @@ work=${POCKET_WORK:-$here/../../.cache/pocket}
 python=${PYTHON:-python3}
 export OMP_NUM_THREADS=1
 
+train() { nice -n 19 "$python" "$here/train.py" "$@" >>"$work/$1.log" 2>&1; [ ! -e "$work/stop" ]; }
+
 if [ "$1" != - ]; then
-    nice -n 19 "$python" "$here/train.py" images --until "$1" >>"$work/images.log" 2>&1
-    [ ! -e "$work/stop" ]
+    train images --until "$1"
 fi
-if [ ! -e "$work/clips-0.npz" ]; then
-    nice -n 19 "$python" "$here/make_data.py" clips 0 "${CLIP_MINUTES:-3}" >"$work/clips-0.log" 2>&1 &
-    nice -n 19 "$python" "$here/make_data.py" clips 1 "${CLIP_MINUTES:-3}" >"$work/clips-1.log" 2>&1
+if [ ! -e "$work/clips-0-0.npz" ]; then
+    for k in 0 1; do
+        nice -n 19 "$python" "$here/make_data.py" clips $k "${CLIP_SECONDS:-300}" >"$work/clips-$k.log" 2>&1 &
+    done
     wait
 fi
-nice -n 19 "$python" "$here/train.py" windows --until "$2" --from images >>"$work/windows.log" 2>&1
-"$python" "$here/export.py" windows
+train windows --until "$2" --from images
+train rollouts --until "$3" --from windows
+"$python" "$here/export.py" rollouts
 "$python" "$here/check_export.py"
 "$python" "$here/sheet.py" "$work/sheet-first.png"
 "$python" "$here/sheet.py" "$work/sheet-clips.png" "$here/../../models/pocket" 41

@@ -4,6 +4,7 @@
 
     pocket.py OUT.safetensors        after every training, from the folder models/pocket
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import tempfile
 import torch
 from safetensors.torch import load_file, save_file
 
+MODEL = pathlib.Path(__file__).resolve().parents[2] / "models" / "pocket"
 SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "pocket" / "sample.py"
 
 
 def main(out):
-    noise = torch.randn(24, 3, 18, 32, generator=torch.Generator().manual_seed(5))
+    channels, rows, columns = json.loads((MODEL / "sora.json").read_text())["latent"]
+    noise = torch.randn(channels, 3, rows, columns, generator=torch.Generator().manual_seed(5))
     with tempfile.TemporaryDirectory() as top:
         save_file({"noise": noise}, f"{top}/noise.safetensors")
         subprocess.run([sys.executable, SAMPLE, "a red balloon over green hills", "--frames", "9",
