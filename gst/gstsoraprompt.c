@@ -64,7 +64,7 @@ static sora_result check(GstSoraSrc *self, const char *prompt, sora_error *err)
     return r;
 }
 
-gboolean gst_sora_prompt_set(GstSoraSrc *self, const char *prompt)
+static gboolean show(GstSoraSrc *self, const char *prompt)
 {
     GstSoraJob *job = gst_sora_src_ref_job(self);
     GstSoraPromptChange change;
@@ -92,6 +92,16 @@ gboolean gst_sora_prompt_set(GstSoraSrc *self, const char *prompt)
     }
     gst_sora_job_unref(job);
     return r >= 0;
+}
+
+gboolean gst_sora_prompt_set(GstSoraSrc *self, const char *prompt)
+{
+    gboolean shown;
+
+    g_rec_mutex_lock(&self->change_lock);
+    shown = show(self, prompt);
+    g_rec_mutex_unlock(&self->change_lock);
+    return shown;
 }
 
 /* The text of a prompt file, which is a plain file of a limited size; a fifo would never end. */

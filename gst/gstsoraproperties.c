@@ -81,10 +81,12 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     GstSoraSrc *self = GST_SORA_SRC(object);
 
     if (id < first_prop) {
+        g_rec_mutex_lock(&self->change_lock);       /* what is set last is shown last */
         GST_OBJECT_LOCK(self);
         gst_sora_settings_set(&self->settings, id, value);
         GST_OBJECT_UNLOCK(self);
         changed(self, spec->name, value);
+        g_rec_mutex_unlock(&self->change_lock);
         return;
     }
     if (id - first_prop == PROP_IS_LIVE) {

@@ -151,7 +151,7 @@ void gst_sora_src_cancel(GstSoraSrc *self)
     g_clear_pointer(&job, gst_sora_job_unref);
 }
 
-void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
+static void chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
 {
     GstSoraJob *before = drop_next(self), *job = gst_sora_src_ref_job(self), *next = NULL;
     GstSoraSettings settings;
@@ -189,6 +189,13 @@ done:
     g_clear_pointer(&next, gst_sora_job_unref);
     g_clear_pointer(&before, gst_sora_job_unref);
     g_clear_pointer(&job, gst_sora_job_unref);
+}
+
+void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
+{
+    g_rec_mutex_lock(&self->change_lock);
+    chain(self, prompt, seed, now);
+    g_rec_mutex_unlock(&self->change_lock);
 }
 
 gboolean gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready)
@@ -451,6 +458,7 @@ static void finalize(GObject *object)
     gst_sora_settings_clear(&self->run);
     gst_sora_park_open(self, FALSE);
     gst_sora_flow_free(self);
+    g_rec_mutex_clear(&self->change_lock);
     G_OBJECT_CLASS(parent_class)->finalize(object);
 }
 
@@ -483,6 +491,7 @@ static void gst_sora_src_init(GstSoraSrc *self)
 {
     GstBaseSrc *base = GST_BASE_SRC(self);
 
+    g_rec_mutex_init(&self->change_lock);
     gst_sora_properties_init(self);
     gst_video_info_init(&self->flow.out);
     self->flow.fill.chunk = g_ptr_array_new_with_free_func((GDestroyNotify)gst_buffer_unref);

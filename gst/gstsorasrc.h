@@ -72,6 +72,7 @@ typedef struct GstSoraFlow {
 
 struct _GstSoraSrc {
     GstPushSrc parent;
+    GRecMutex  change_lock;     /* of who changes the prompt or the job: one at a time, so that the last one wins */
 
     /* Under the object lock. */
     GstSoraSettings settings;

@@ -290,6 +290,38 @@ GST_START_TEST(test_last_wins)
 }
 GST_END_TEST
 
+static gpointer change_many(gpointer element)
+{
+    static gint numbers;        /* atomic */
+
+    for (int i = 0; i < 25; i++) {
+        gchar *p = g_strdup_printf("many %d", g_atomic_int_add(&numbers, 1));
+        g_object_set(element, "prompt", p, NULL);
+        g_free(p);
+    }
+    return NULL;
+}
+
+/* From four threads at once: what the property says in the end is what is shown in the end. */
+GST_START_TEST(test_one_winner)
+{
+    Fixture f = fixture("model=test/chunk-frames=4/rate=25 prompt=cat seed=1 num-frames=0 prompt-change=immediate "
+                        "max-size-buffers=4", "video/x-raw,framerate=25/1");
+    GstClockTime next = 0;
+    GThread *threads[4];
+    gchar *prompt;
+
+    gst_harness_play(f.h);
+    frames_until(&f, "cat", 2, &next);
+    for (int i = 0; i < 4; i++) threads[i] = g_thread_new("many", change_many, f.h->element);
+    for (int i = 0; i < 4; i++) g_thread_join(threads[i]);
+    g_object_get(f.h->element, "prompt", &prompt, NULL);
+    frames_until(&f, prompt, 3000, &next);
+    g_free(prompt);
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* A prompt that is no good is refused before anything is broken off. */
 GST_START_TEST(test_bad_next)
 {
@@ -537,6 +569,7 @@ static Suite *soraprompt_suite(void)
     tcase_add_test(t, test_next_clip);
     tcase_add_loop_test(t, test_immediate, 0, G_N_ELEMENTS(broken_off));
     tcase_add_test(t, test_last_wins);
+    tcase_add_test(t, test_one_winner);
     tcase_add_test(t, test_bad_next);
     tcase_add_test(t, test_regenerate);
     tcase_add_test(t, test_cancel);
