@@ -59,12 +59,24 @@ gboolean g_cond_wait_until(GCond *c, GMutex *l, gint64 end)
     return r;
 }
 
+/* Between the last count and the free, wherever the other holders were when they let go. */
+static __thread GDestroyNotify clear_box;
+
+static void on_last(gpointer p)
+{
+    __tsan_acquire(p);
+    clear_box(p);
+}
+
 void g_atomic_rc_box_release_full(gpointer p, GDestroyNotify f)
 {
+    GDestroyNotify outer = clear_box;       /* clearing one may release another */
+
     NEXT(g_atomic_rc_box_release_full);
     __tsan_release(p);
-    __tsan_acquire(p);
-    real(p, f);
+    clear_box = f;
+    real(p, on_last);
+    clear_box = outer;
 }
 
 gpointer g_weak_ref_get(GWeakRef *w)
