@@ -2,7 +2,7 @@
 """The learned part of the decoder: what a small network adds to the codec's linear picture, so that movers are sharp.
 
 python decoder.py data WORKER SECONDS [START_SEED]      renders scenes: pixels-WORKER.npz in the work folder
-python decoder.py train --seconds N [--device cuda]     decoder.pt in the work folder; prints decibels on unseen scenes
+python decoder.py train --seconds N [--resume]          decoder.pt in the work folder; prints decibels on unseen scenes
 
 The network sees a latent and the one before it, works where that is cheap, at the latents' 18 x 32 positions, then at
 36 x 64 and at 72 x 128, and gives 4 frames of 4 x 4 pixels for each position there. Its last layer begins at zero, so
@@ -319,7 +319,10 @@ def train(options):
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     torch.manual_seed(0)
     scenes, generator = Scenes(device), torch.Generator(device).manual_seed(1)
-    model = Picture(Codec(), scenes.deviation.cpu()).to(device, memory_format=torch.channels_last)
+    model = Picture(Codec(), scenes.deviation.cpu())
+    if options.resume:
+        model.refiner.load_state_dict(torch.load(FILE, map_location="cpu")["weights"])
+    model = model.to(device, memory_format=torch.channels_last)
     model.amp = device == "cuda" or best_dtype() == torch.bfloat16
     if model.amp:
         Product.dtype = torch.bfloat16
@@ -364,6 +367,7 @@ def main():
     t.add_argument("--seconds", type=float, required=True, help="in all, from the start of the program's work")
     t.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     t.add_argument("--batch", type=int, default=BATCH, help="crops of a step")
+    t.add_argument("--resume", action="store_true", help="from the weights in decoder.pt, with a new schedule")
     t.add_argument("--report", type=int, default=50, help="steps between two lines")
     t.add_argument("--compile", action="store_true", help="torch.compile the loss: pays after a minute or two")
     options = parser.parse_args()
