@@ -331,7 +331,7 @@ def train(options):
     run = torch.compile(objective, dynamic=False) if options.compile else objective
     size = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"{len(scenes.pixels)} scenes, {size:.2f} M parameters, ready after {time.time() - began:.0f} s; "
-          "linear: all {:.2f}, moving {:.2f} dB".format(*decibels(model, scenes)), flush=True)
+          "at first: all {:.2f}, moving {:.2f} dB".format(*decibels(model, scenes)), flush=True)
     while (progress := (time.time() - began) / options.seconds) < 1:
         factor = min(1.0, (step + 1) / 50, (1 - progress) / 0.7)
         for group in adam.param_groups:
