@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fills an empty work folder from what is shipped, to train on where models/pocket stands, on any machine.
+
+python resume.py [FOLDER]       spiece.model, codec.npz, shipped.safetensors; then train.py windows --from shipped
+
+encoder.npz, beside this file, is the half of the codec that a player does not need: components of another fit would be
+as good, but not the same, and the transformer knows these.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import paths
+
+ENCODER = pathlib.Path(__file__).with_name("encoder.npz")
+
+
+def write_codec(folder):
+    """The regression from the decoder's convolution: what codec.py and export.py do, backwards."""
+    weights = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    def reorder(v):
+        return v.float().unflatten(0, (4, 3, 16, 16)).permute(0, 2, 3, 1, *range(4, v.dim() + 3)).flatten(0, 3)
+    weight, bias = reorder(weights["conv_in.weight"]), reorder(weights["conv_in.bias"])
+    regression = torch.cat([weight.permute(2, 3, 1, 0).flatten(0, 2), bias[None]])
+    with np.load(ENCODER) as encoder:
+        np.savez(paths.CODEC, regression=regression.numpy(), **{k: encoder[k] for k in encoder.files})
+
+
+def write_weights(folder):
+    about, weights = json.loads((folder / "sora.json").read_text()), {}
+    for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        for k, v in load_file(folder / part / f"{file}.safetensors").items():
+            if k != "encoder.embed_tokens.weight":              # a second name of shared.weight
+                weights[f"{part}.{k}"] = v
+    for name in ("spread", "spread_next"):
+        weights[name] = torch.tensor(about[name])[:, None, None]
+    save_file(weights, paths.WORK / "shipped.safetensors")
+
+
+def main(folder=paths.MODEL):
+    folder = pathlib.Path(folder)
+    paths.WORK.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "tokenizer" / "spiece.model", paths.TOKENIZER)
+    write_codec(folder)
+    write_weights(folder)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
