@@ -561,6 +561,29 @@ START_TEST(test_pocket_turn)
 }
 END_TEST
 
+/* Every third frame as a first one: the same until then, and again no jump. */
+START_TEST(test_pocket_turn_every)
+{
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    struct film a, b;
+    const size_t picture = 3 * 128 * 72;
+
+    pocket_with(dir, "\"turn_every\": 20", "\"turn_every\": 3");
+    pocket_options(&o);
+    o.frames = 21;
+    a = must_shoot(&o);
+    o.model = dir;
+    b = must_shoot(&o);
+    ck_assert_mem_eq(a.rgb, b.rgb, 9 * picture * sizeof(float));
+    ck_assert_mem_ne(a.rgb + 9 * picture, b.rgb + 9 * picture, picture * sizeof(float));
+    ck_assert(rel_l2(b.rgb + 9 * picture, b.rgb + 8 * picture, picture) < 0.15);
+    film_free(&a);
+    film_free(&b);
+    remove_folder(dir);
+}
+END_TEST
+
 /* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past. */
 START_TEST(test_pocket_guidance)
 {
@@ -634,6 +657,7 @@ int main(void)
     tcase_add_test(pocket, test_pocket_samplers);
     tcase_add_test(pocket, test_pocket_continue);
     tcase_add_test(pocket, test_pocket_turn);
+    tcase_add_test(pocket, test_pocket_turn_every);
     tcase_add_test(pocket, test_pocket_guidance);
     tcase_add_test(pocket, test_pocket_cancel);
     suite_add_tcase(suite, clip);

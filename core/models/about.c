@@ -13,7 +13,7 @@ static const char *const keys[] = {
 };
 static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps",   /* these 6 make a schedule */
-    "first_guidance", "next_guidance", "window", "sink", "context_time", "cache",
+    "first_guidance", "next_guidance", "window", "sink", "context_time", "turn_every", "cache",
 };
 
 static sora_result read_size(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
@@ -140,6 +140,7 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.sink", 0, SR_MAX_CACHED, &s->sink, err)) < 0) return r;
+    if ((r = sr_config_int(c, "sampler.turn_every", 0, 1 << 30, &s->turn_every, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.context_time", 0, 1, &s->context_time, err)) < 0) return r;
     word = 0;
     r = read_word(c, path, "sampler.cache", caches, 2, "\"clean\" or \"last-step\"", &word, err);

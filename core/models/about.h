@@ -49,6 +49,7 @@ struct sr_about {
 
         double first_guidance, next_guidance;
         int64_t window, sink;
+        int64_t turn_every;     /* latent frames; 0: never */
         double context_time;    /* 0..1 */
         bool last_step;         /* "cache": "last-step" */
     } sampler;

@@ -36,7 +36,8 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if (!d->stream) return SORA_OK;
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
-    if (d->sc.change == SR_CHANGE_RESTART || d->sc.change == SR_CHANGE_TURN) return alloc(&d->old, picture, err);
+    if (d->sc.change == SR_CHANGE_RESTART || d->sc.change == SR_CHANGE_TURN || d->sc.turn_every)
+        return alloc(&d->old, picture, err);
     if (d->sc.change != SR_CHANGE_RECACHE) return SORA_OK;
     d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
     if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0) return r;

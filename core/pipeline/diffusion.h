@@ -29,6 +29,7 @@ struct sr_sampling {
 /* How a stream is made. */
 struct sr_stream_config {
     int64_t chunk, window, sink;        /* latent frames; chunk 0: the model makes clips */
+    int64_t turn_every;                 /* chunks after which a frame is sampled as a first one; 0: never */
     double context_t;                   /* 0..1000: told to the pass that fills the cache */
     bool last_step;                     /* there is no such pass: the keys and values of the last step are kept */
     enum sr_prompt_change change;
@@ -60,7 +61,8 @@ struct sr_diffusion {
     float *rgb;                     /* [scale_t, 3, gen_h, gen_w] */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
-    bool turn;                      /* the next chunk is the first of a new prompt, with the past in the cache */
+    bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
+    int64_t since_first;            /* chunks since one was */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
     size_t past_frames;

@@ -56,6 +56,9 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     if (sc->window + sc->sink < 1)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the "
                        "chunks of a stream", folder);
+    if (sc->turn_every && !d->has_prior && strcmp(d->mi.family, "pocket") != 0)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.turn_every is there; wanted: a pocket model with it, "
+                       "whose first frames are sampled in a way of their own", folder);
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
                        "\"restart\", \"continue\" or \"turn\"", folder);
@@ -88,6 +91,7 @@ sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err)
     sc->window = s->window >= 0 ? s->window : p && p->chunk ? p->window : d->has_prior ? POCKET_WINDOW : -1;
     sc->sink = s->sink >= 0 ? s->sink : p && s->window < 0 ? p->sink : 0;
     sc->context_t = 1000 * s->context_time;
+    sc->turn_every = (s->turn_every + sc->chunk - 1) / sc->chunk;
     sc->last_step = s->last_step;
     sc->change = a->prompt_change ? a->prompt_change
                  : p && p->change ? p->change

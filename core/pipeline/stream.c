@@ -61,14 +61,25 @@ static sora_result renew(struct sr_diffusion *d, sora_error *err)
 
 /* ---- Chunks and prompts ---- */
 
+/* The next chunk sees the past, but is sampled as a first one, and faded in. */
+static void turn_next(struct sr_diffusion *d)
+{
+    d->turn = true;
+    sr_fade_begin(d);
+}
+
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink,
                             sora_error *err)
 {
     const int64_t at = d->f * (int64_t)d->F;
-    const float *prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
     struct sr_sampling turn = d->first;
+    const float *prior;
     sora_result r;
 
+    /* A model that drifts comes back by it: the error of many frames does not outlive one that is drawn anew. */
+    if (d->sc.turn_every && d->since_first >= d->sc.turn_every) turn_next(d);
+    d->since_first = d->f == 0 || d->turn ? 1 : d->since_first + 1;
+    prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
     turn.guidance = 1;          /* the other prompt has no past to look at */
     if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0)
         return r;
@@ -89,8 +100,7 @@ sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err)
     if (d->f == 0 || d->sc.change == SR_CHANGE_CONTINUE) return SORA_OK;
     if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
     if (d->sc.change == SR_CHANGE_TURN) {
-        d->turn = true;
-        sr_fade_begin(d);
+        turn_next(d);
         return SORA_OK;
     }
     sr_model_reset(d->model);

@@ -228,6 +228,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'del c["chunk_latents"]' chunk_latents
     pocket 'c["chunk_frames"] = 5' chunk_frames
     pocket 'c["prompt_change"] = "re-cache"' prompt_change
+    pocket 'c["sampler"]["turn_every"] = -1' turn_every
     pocket 'c["latent"] = [32, 18, 33]' latent
     pocket 'c["width"] = 528' latent
     pocket 'c["text_tokens"] = 10**9' text_tokens

@@ -30,6 +30,7 @@ SAMPLER = {
     "next_steps": 1,              # more leave a grid of noise that grows from frame to frame
     "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
+    "turn_every": 20,               # latent frames after which one is drawn as a first one: what drifted is forgotten
 }
 HEAD = 64
 TEXT_WIDTH, TEXT_HEADS, TEXT_LAYERS, TEXT_INNER = 192, 4, 2, 384
