@@ -40,7 +40,10 @@ static inline double rel_l2(const float *got, const float *want, size_t n)
     } while (0)
 
 /* The main() of a test program: all its cases in one suite. */
-#define RUN_TESTS(name, ...)                                                                                           \
+#define RUN_TESTS(name, ...) RUN_TESTS_IN(name, NULL, NULL, __VA_ARGS__)
+
+/* Each of them between setup() and teardown(). */
+#define RUN_TESTS_IN(name, setup, teardown, ...)                                                                       \
     int main(void)                                                                                                     \
     {                                                                                                                  \
         Suite *s_ = suite_create(name);                                                                                \
@@ -48,6 +51,7 @@ static inline double rel_l2(const float *got, const float *want, size_t n)
         SRunner *r_ = srunner_create(s_);                                                                              \
         int failed_;                                                                                                   \
         const TTest *const tests_[] = { __VA_ARGS__ };                                                                 \
+        tcase_add_checked_fixture(c_, setup, teardown);                                                                \
         for (size_t i_ = 0; i_ < sizeof tests_ / sizeof *tests_; i_++) tcase_add_test(c_, tests_[i_]);                 \
         suite_add_tcase(s_, c_);                                                                                       \
         srunner_run_all(r_, CK_ENV);                                                                                   \

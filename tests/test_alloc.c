@@ -10,17 +10,9 @@
 #include "api/options.h"
 #include "models/about.h"
 #include "near.h"
+#include "ref.h"
 #include "text/text.h"
 #include "weights/weights.h"
-
-static const char *ref(const char *name)
-{
-    static char path[4][600];
-    static int turn;
-
-    snprintf(path[++turn % 4], sizeof path[0], "%s/tests/ref/%s", getenv("SRCDIR"), name);
-    return path[turn % 4];
-}
 
 typedef sora_result call_fn(sora_error *err);
 

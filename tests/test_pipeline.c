@@ -8,51 +8,19 @@
 #include "near.h"
 #include "weights/weights.h"
 
+#include "folder.h"
+
 #define PROMPT "a red balloon over green hills"
-
-/* ---- A model folder out of the parts in tests/ref ---- */
-
-static char folder[64];
-
-static const char *ref(const char *name)
-{
-    static char path[4][600];
-    static int turn;
-
-    snprintf(path[++turn % 4], sizeof path[0], "%s/tests/ref/%s", getenv("SRCDIR"), name);
-    return path[turn % 4];
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][200];
-    static int turn;
-
-    snprintf(path[++turn % 4], sizeof path[0], "%s/%s", folder, name);
-    return path[turn % 4];
-}
 
 static void setup(void)
 {
-    static const char *const parts[] = { "transformer", "text_encoder", "scheduler" };
+    static const char *const links[][2] = { { "clip/transformer", "transformer" },
+                                            { "clip/text_encoder", "text_encoder" },
+                                            { "clip/scheduler", "scheduler" },
+                                            { "vae_wan21", "vae" },
+                                            { "text.model", "spiece.model" } };
 
-    snprintf(folder, sizeof folder, "/tmp/sora-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    for (size_t i = 0; i < SR_COUNT(parts); i++) {
-        char name[100];
-        snprintf(name, sizeof name, "clip/%s", parts[i]);
-        ck_assert_int_eq(symlink(ref(name), in_folder(parts[i])), 0);
-    }
-    ck_assert_int_eq(symlink(ref("vae_wan21"), in_folder("vae")), 0);
-    ck_assert_int_eq(symlink(ref("text.model"), in_folder("spiece.model")), 0);
-}
-
-static void teardown(void)
-{
-    char command[200];
-
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
+    folder_make(links, SR_COUNT(links));
 }
 
 /* The run that tests/ref/clip/run.safetensors holds. */
@@ -650,7 +618,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(clip, setup, teardown);
+    tcase_add_checked_fixture(clip, setup, folder_remove);
     for (size_t i = 0; i < SR_COUNT(clip_tests); i++) tcase_add_test(clip, clip_tests[i]);
     tcase_add_test(pocket, test_pocket_reference);
     tcase_add_test(pocket, test_pocket);

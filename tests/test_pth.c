@@ -5,15 +5,8 @@
 #include <unistd.h>
 
 #include "near.h"
+#include "ref.h"
 #include "weights/weights.h"
-
-static const char *ref(const char *name)
-{
-    static char path[1000];
-
-    snprintf(path, sizeof path, "%s/tests/ref/%s", getenv("SRCDIR") ? getenv("SRCDIR") : ".", name);
-    return path;
-}
 
 static void expect_tensor(struct sr_weights *w, const char *name, enum sr_type type, int ndim, const size_t *dim,
                           float first, float step)

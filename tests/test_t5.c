@@ -4,17 +4,8 @@
 #include <stdlib.h>
 
 #include "near.h"
+#include "ref.h"
 #include "text/t5.h"
-
-static const char *ref(const char *name)
-{
-    static char path[4][1000];
-    static int k;
-
-    k = (k + 1) % 4;
-    snprintf(path[k], sizeof path[k], "%s/tests/ref/%s", getenv("SRCDIR") ? getenv("SRCDIR") : ".", name);
-    return path[k];
-}
 
 struct want {
     int32_t ids[256];
