@@ -3,6 +3,7 @@
 
 python judge.py train 3             minutes; prints its accuracy on unseen pictures of the renderer: the ceiling
 python judge.py measure [FOLDER] [FRAMES]   192 prompts, the first frame of each clip and the last
+python judge.py motion [FOLDER] [CLIPS]     how far the subjects of unseen clips go when the model is shown their past
 """
 
 import pathlib
@@ -18,11 +19,14 @@ import paths
 from captions import caption
 from codec import Codec
 from data import Scenes
+from make_data import clip
 from sample import Exported, latents_of
 from scene import Scene
-from world import BACKGROUNDS, COLOURS, SUBJECTS, TIMES, WEATHERS, draw_attributes
+from train import WINDOW
+from transformer import rope_tables
+from world import TABLES, draw_attributes
 
-HEADS = {"background": BACKGROUNDS, "time": TIMES, "weather": WEATHERS, "subject": SUBJECTS, "colour": list(COLOURS)}
+HEADS = {k: TABLES[k] for k in ("background", "time", "weather", "subject", "colour")}
 FILE = paths.WORK / "judge.pt"
 SIZE = (72, 128)
 
@@ -53,7 +57,7 @@ def pictures_of(codec, latents):
 def labels_of(attributes):
     """Rows of Attributes.indices() -> a tensor for each head."""
     table = torch.as_tensor(np.asarray(attributes)).long()
-    return {k: table[:, i] for i, k in enumerate(("background", "time", "weather", "subject", "colour"))}
+    return {k: table[:, list(TABLES).index(k)] for k in HEADS}
 
 
 def losses(scores, labels):
@@ -79,9 +83,9 @@ def train(minutes):
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * (1 - progress)
         rows = rng.integers(0, len(scenes), 64)
-        x = pictures_of(codec, torch.from_numpy(scenes.latents[rows, 0].astype(np.float32)))
+        x = pictures_of(codec, scenes.tables["latents"][rows, 0].float())
         x = x + 0.1 * torch.rand(64, 1, 1, 1) * torch.randn_like(x)
-        loss = losses(judge(x), labels_of(scenes.attributes[rows]))
+        loss = losses(judge(x), labels_of(scenes.tables["attributes"][rows, 0]))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -108,9 +112,35 @@ def measure(folder=paths.MODEL, frames=1, count=192):
         print(f"{count} samples, frame {4 * latent}:", accuracy(scores, labels_of([a.indices() for a in wanted])))
 
 
+@torch.no_grad()
+def motion(folder=paths.MODEL, count=48):
+    """Clips whose subject goes left or right, not seen in training. Of each frame, from the true ones before it in one step:
+    the share of the true change that the model makes where the subject is, and the squared error against "nothing moves"."""
+    e, codec, rng, clips = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(77), []
+    while len(clips) < int(count):
+        a = draw_attributes(rng, lambda a: a.motion in ("left", "right") and a.weather not in ("rain", "snow"))
+        if a.subject != "none":
+            clips.append((*clip((a, a), rng, codec)[:2], caption(a, rng)))
+    z = torch.stack([c[0] for c in clips])[:, :WINDOW]
+    words = e.tokenizer([c[2] for c in clips])[:, None]
+    known = torch.ones(z.shape[:2], dtype=torch.bool)
+    known[:, 0] = False
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
+    own = e.model.own_frames(z, torch.zeros_like(z[:, :1]), known, words, torch.zeros_like(known, dtype=torch.long),
+                             rope_tables(range(WINDOW)), (1.0, 0.0), e.about["sampler"]["context_time"], noise)
+    true, made = z[:, 1:] - z[:, :-1], own[:, 1:] - z[:, :-1]
+    subject = torch.from_numpy(np.stack([c[1] for c in clips]))[:, :WINDOW].float()
+    subject = torch.maximum(subject[:, 1:], subject[:, :-1])                        # where it was and where it is
+    w = subject.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None]
+    whole = (true.square() * w).sum((0, 2, 3, 4))
+    for name, value in (("of the way", made * true), ("error, 1 if nothing moves", (made - true).square())):
+        print(f"{count} clips, frames 1 to {WINDOW - 1}, {name}:",
+              " ".join(f"{v:.2f}" for v in ((value * w).sum((0, 2, 3, 4)) / whole).tolist()))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "train":
         train(float(sys.argv[2]))
     else:
-        measure(*sys.argv[2:])
+        {"measure": measure, "motion": motion}[sys.argv[1]](*sys.argv[2:])
