@@ -10,6 +10,11 @@
 GST_DEBUG_CATEGORY_EXTERN(gst_sora_debug);          /* "sorasrc": the element */
 GST_DEBUG_CATEGORY_EXTERN(gst_sora_engine_debug);   /* "sora-engine": what the library logs */
 
+/* ---- gstsora.c -------------------------------------------------------------------------------------------------- */
+
+/* The enumeration of a property, registered at the first call; *type: 0 before.  values end in zeros, and live on. */
+GType gst_sora_enum_type(gsize *type, const char *name, const GEnumValue *values);
+
 /* ---- gstsoracaps.c: raw formats ------------------------------------------------------------------------------- */
 
 /* Every raw format of the GStreamer that runs; 8 bit 4:2:0 first, as every encoder and player takes it. */

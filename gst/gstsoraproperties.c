@@ -39,12 +39,7 @@ static GType state_get_type(void)
         { 0, NULL, NULL },
     };
 
-    if (g_once_init_enter(&type)) {
-        const GType t = g_enum_register_static("GstSoraSrcState", values);
-        gst_type_mark_as_plugin_api(t, 0);
-        g_once_init_leave(&type, t);
-    }
-    return type;
+    return gst_sora_enum_type(&type, "GstSoraSrcState", values);
 }
 
 static GType prebuffer_get_type(void)
@@ -57,12 +52,7 @@ static GType prebuffer_get_type(void)
         { 0, NULL, NULL },
     };
 
-    if (g_once_init_enter(&type)) {
-        const GType t = g_enum_register_static("GstSoraPrebuffer", values);
-        gst_type_mark_as_plugin_api(t, 0);
-        g_once_init_leave(&type, t);
-    }
-    return type;
+    return gst_sora_enum_type(&type, "GstSoraPrebuffer", values);
 }
 
 /* What a running job learns of at once.  The rest is for the next start. */

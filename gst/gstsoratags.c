@@ -30,12 +30,7 @@ GType gst_sora_tags_get_type(void)
         { 0, NULL, NULL },
     };
 
-    if (g_once_init_enter(&type)) {
-        const GType t = g_enum_register_static("GstSoraTags", values);
-        gst_type_mark_as_plugin_api(t, 0);
-        g_once_init_leave(&type, t);
-    }
-    return type;
+    return gst_sora_enum_type(&type, "GstSoraTags", values);
 }
 
 static GstSoraTags wanted(GstSoraSrc *self)

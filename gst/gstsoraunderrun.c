@@ -32,12 +32,7 @@ GType gst_sora_underrun_get_type(void)
         { 0, NULL, NULL },
     };
 
-    if (g_once_init_enter(&type)) {
-        const GType t = g_enum_register_static("GstSoraUnderrun", values);
-        gst_type_mark_as_plugin_api(t, 0);
-        g_once_init_leave(&type, t);
-    }
-    return type;
+    return gst_sora_enum_type(&type, "GstSoraUnderrun", values);
 }
 
 GstSoraUnderrun gst_sora_underrun_policy(GstSoraSrc *self)
