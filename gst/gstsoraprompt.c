@@ -61,23 +61,24 @@ static sora_result check(GstSoraSrc *self, const char *prompt, sora_error *err)
 
 static gboolean show(GstSoraSrc *self, const char *prompt)
 {
-    GstSoraJob *job = gst_sora_src_ref_job(self);
+    GstSoraJob *job, *next;
     GstSoraPromptChange change;
     sora_error err = { 0 };
     sora_result r = SORA_OK;
-    gboolean endless;
+    gboolean goes_on;
 
-    if (!job) return TRUE;
     GST_OBJECT_LOCK(self);
+    job = self->job ? gst_sora_job_ref(self->job) : NULL;
+    next = self->next ? gst_sora_job_ref(self->next) : NULL;
     change = self->prompt_change;
-    endless = self->info.frames == 0;
+    goes_on = change == GST_SORA_CHANGE_CHUNK || (change == GST_SORA_CHANGE_CLIP && self->info.frames == 0);
     GST_OBJECT_UNLOCK(self);
+    if (!job) return TRUE;
     if (!prompt || !*prompt) {
         GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("An empty prompt changes nothing."), (NULL));
         r = SORA_ERR_OPTION;
-    } else if (!gst_sora_job_has_begun(job) || change == GST_SORA_CHANGE_CHUNK ||
-               (change == GST_SORA_CHANGE_CLIP && endless)) {
-        if ((r = gst_sora_job_set_prompt(job, prompt, &err)) < 0)
+    } else if (goes_on || (!next && !gst_sora_job_has_begun(job))) {    /* one with a next one may be broken off */
+        if ((r = gst_sora_job_set_prompt(next ? next : job, prompt, &err)) < 0)
             GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The new prompt is for the next start: %s.", err.text),
                                 (NULL));
     } else if ((r = check(self, prompt, &err)) < 0) {
@@ -85,6 +86,7 @@ static gboolean show(GstSoraSrc *self, const char *prompt)
     } else {
         gst_sora_src_chain(self, prompt, -1, change == GST_SORA_CHANGE_NOW);
     }
+    g_clear_pointer(&next, gst_sora_job_unref);
     gst_sora_job_unref(job);
     return r >= 0;
 }

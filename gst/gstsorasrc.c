@@ -141,54 +141,79 @@ static GstSoraJob *drop_next(GstSoraSrc *self)
 
 void gst_sora_src_cancel(GstSoraSrc *self)
 {
-    GstSoraJob *next = drop_next(self), *job = gst_sora_src_ref_job(self);
+    GstSoraJob *next, *job;
 
     GST_OBJECT_LOCK(self);
-    self->stopped = TRUE;
+    self->stopped = TRUE;       /* first: then no job comes into the place of the one that is dropped */
     GST_OBJECT_UNLOCK(self);
-    if (job) cancel_job(self, job);
+    next = drop_next(self);
+    if ((job = gst_sora_src_ref_job(self))) cancel_job(self, job);
     g_clear_pointer(&next, gst_sora_job_unref);
     g_clear_pointer(&job, gst_sora_job_unref);
 }
 
-static void chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
+/* Put a job behind the one that plays, in place of one that is there already.  There is never a moment without either,
+   in which the stream would end.  FALSE: that one has just begun to play, so that all is to be done again. */
+static gboolean try_chain(GstSoraSrc *self, const GstSoraSettings *settings, const sora_info *info, gboolean keep,
+                          gboolean now)
 {
-    GstSoraJob *before = drop_next(self), *job = gst_sora_src_ref_job(self), *next = NULL;
-    GstSoraSettings settings;
-    gboolean taken = FALSE, keep;
-    sora_info info;
+    GstSoraJob *job, *before, *next;
+    gboolean taken = FALSE, again = FALSE;
 
-    if (!job) goto done;
     GST_OBJECT_LOCK(self);
-    info = self->info;
-    if (prompt) {
-        g_free(self->run.prompt);
-        self->run.prompt = g_strdup(prompt);
-        g_clear_pointer(&self->run.prompt_file, g_free);
-    }
-    if (seed >= 0) self->run.seed = seed;
-    gst_sora_settings_copy(&settings, &self->run);
-    keep = self->keep && self->repeat;
+    job = self->job ? gst_sora_job_ref(self->job) : NULL;
+    before = self->next ? gst_sora_job_ref(self->next) : NULL;
     GST_OBJECT_UNLOCK(self);
-    next = gst_sora_job_new(GST_ELEMENT(self), &settings, &info, before ? before : job, 0, &calls);
-    gst_sora_settings_clear(&settings);
-    if (!next || !gst_sora_job_go_as(next, job, keep)) goto done;   /* no thread; or nothing is begun */
-    GST_OBJECT_LOCK(self);
-    if ((taken = self->job == job && !self->next && !self->stopped)) {
-        self->next = gst_sora_job_ref(next);
-        self->chained = TRUE;
-        GST_BASE_SRC(self)->segment.duration = GST_CLOCK_TIME_NONE;
+    next = job ? gst_sora_job_new(GST_ELEMENT(self), settings, info, before ? before : job, 0, &calls) : NULL;
+    if (next && gst_sora_job_go_as(next, job, keep)) {              /* else no thread; or nothing is begun */
+        GST_OBJECT_LOCK(self);
+        taken = self->job == job && self->next == before && !self->stopped;
+        again = !taken && self->job && !self->stopped;
+        if (taken) {
+            self->next = gst_sora_job_ref(next);
+            self->chained = TRUE;
+            GST_BASE_SRC(self)->segment.duration = GST_CLOCK_TIME_NONE;
+        }
+        GST_OBJECT_UNLOCK(self);
     }
-    GST_OBJECT_UNLOCK(self);
+    if (taken && before) {
+        cancel_job(self, before);
+        gst_sora_job_drop(before);
+        gst_sora_job_unref(before);                                 /* the reference that self->next was */
+    }
     if (taken && now) {
         cancel_job(self, job);
         gst_sora_job_drop(job);
     }
-done:
     if (next && !taken) gst_sora_job_cancel(next);
     g_clear_pointer(&next, gst_sora_job_unref);
     g_clear_pointer(&before, gst_sora_job_unref);
     g_clear_pointer(&job, gst_sora_job_unref);
+    return !again;
+}
+
+static void chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
+{
+    GstSoraSettings settings;
+    gboolean keep, begun;
+    sora_info info;
+
+    GST_OBJECT_LOCK(self);
+    if ((begun = self->job != NULL)) {
+        info = self->info;
+        if (prompt) {
+            g_free(self->run.prompt);
+            self->run.prompt = g_strdup(prompt);
+            g_clear_pointer(&self->run.prompt_file, g_free);
+        }
+        if (seed >= 0) self->run.seed = seed;
+        gst_sora_settings_copy(&settings, &self->run);
+        keep = self->keep && self->repeat;
+    }
+    GST_OBJECT_UNLOCK(self);
+    if (!begun) return;
+    while (!try_chain(self, &settings, &info, keep, now)) { }
+    gst_sora_settings_clear(&settings);
 }
 
 void gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now)
@@ -202,19 +227,23 @@ gboolean gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready)
 {
     GstSoraStats of_next = { 0 }, of_job = { 0 };
     GstSoraJob *next, *old = NULL;
+    gboolean overtaken;
 
-    GST_OBJECT_LOCK(self);
-    next = self->next ? gst_sora_job_ref(self->next) : NULL;
-    GST_OBJECT_UNLOCK(self);
-    if (!next) return FALSE;
-    gst_sora_job_get_stats(next, &of_next);
-    GST_OBJECT_LOCK(self);
-    if (self->next == next && (!if_ready || of_next.generated)) {
-        old = self->job;
-        self->job = g_steal_pointer(&self->next);
-    }
-    GST_OBJECT_UNLOCK(self);
-    gst_sora_job_unref(next);
+    do {                        /* another prompt may put its job in the place of this one while the stats are read */
+        GST_OBJECT_LOCK(self);
+        next = self->next ? gst_sora_job_ref(self->next) : NULL;
+        GST_OBJECT_UNLOCK(self);
+        if (!next) return FALSE;
+        gst_sora_job_get_stats(next, &of_next);
+        GST_OBJECT_LOCK(self);
+        overtaken = self->next != next;
+        if (!overtaken && (!if_ready || of_next.generated)) {
+            old = self->job;
+            self->job = g_steal_pointer(&self->next);
+        }
+        GST_OBJECT_UNLOCK(self);
+        gst_sora_job_unref(next);
+    } while (overtaken);
     if (!old) return FALSE;
     gst_sora_job_get_stats(old, &of_job);
     gst_sora_job_cancel(old);
