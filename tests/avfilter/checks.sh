@@ -155,6 +155,7 @@ has "prompt from a file" "lavfi.sora.prompt=it's: [x], y" "$(lavfi "sora=prompt_
 if "$F" -version | grep -q '^libavfilter *10\. *[1-3]\.'; then
     echo "skip SIGINT: this FFmpeg ignores it with every source"
 else
+: >log
 "$F" -nostdin -y -filter_complex "sora=prompt=a:model=test/step-delay=250/chunk-frames=8:frames=0" -c:v libx264 -preset ultrafast i.mp4 2>log &
 pid=$!
 wait_for 20 grep -q 'chunk 1,' log
@@ -166,6 +167,7 @@ within "SIGINT: ends with the chunk in work" 4 "$(since "$start")"
 is "SIGINT: the file is playable" yes "$("$P" -v error -count_frames -show_entries stream=nb_read_frames -of csv=p=0 i.mp4 2>&1 |
     awk '{print ($1 >= 8 ? "yes" : $0)}')"
 fi
+: >log
 "$F" -nostdin -y -filter_complex "sora=prompt=a:model=test/step-delay=20000:frames=0" -f null - 2>log &
 pid=$!
 wait_for 20 grep -q ' endless' log

@@ -6,15 +6,11 @@
 
 # begin OPTIONS...: a server at $url; end: stop it, its lines are in log
 begin() {
+    : >log                          # the line of the server before; the new one empties it only once it runs
     "$SORA" serve --port 0 "$@" 2>log &
     server=$!
-    for _ in $(seq 100); do
-        url=$(sed -n 's/^sora: serve: \(http.*\)?prompt=TEXT$/\1/p' log)
-        [ -z "$url" ] || return 0
-        sleep 0.1
-    done
-    fail "no server: $(cat log)"
-    exit 1
+    wait_for 10 grep -q '?prompt=TEXT$' log || { fail "no server: $(cat log)"; exit 1; }
+    url=$(sed -n 's/^sora: serve: \(http.*\)?prompt=TEXT$/\1/p' log)
 }
 end() { kill -TERM $server; wait $server; got=$?; [ $got = 0 ] || fail "the server ended with status $got"; }
 # reply STATUS TEXT CURL-ARGUMENTS...
@@ -25,11 +21,8 @@ reply() {
     has body "$text"
 }
 jobs_are() {    # jobs_are N: within five seconds as many have ended
-    for _ in $(seq 50); do
-        [ "$(grep -c 'frames sent' log)" = "$1" ] && return
-        sleep 0.1
-    done
-    fail "$(grep -c 'frames sent' log) jobs have ended, wanted $1"; cat log
+    have_ended() { [ "$(grep -c 'frames sent' log)" = "$1" ]; }
+    wait_for 5 have_ended "$1" || { fail "$(grep -c 'frames sent' log) jobs have ended, wanted $1"; cat log; }
 }
 
 begin -m test/rate=24
@@ -70,7 +63,7 @@ end
 begin -m test/step-delay=20000/load-delay=300 --jobs 1 --max-seconds 0
 curl -s -o one "$url?prompt=one&frames=0" &
 client=$!
-for _ in $(seq 50); do grep -q ': one$' log && break; sleep 0.1; done
+wait_for 5 grep -q ': one$' log
 reply 503 "as many videos as allowed" "$url?prompt=two"
 kill $client
 jobs_are 1
@@ -78,7 +71,7 @@ curl -s -o three --max-time 1 "$url?prompt=three"
 jobs_are 2
 curl -s -o four "$url?prompt=four" &
 client=$!
-for _ in $(seq 50); do grep -q ': four$' log && break; sleep 0.1; done
+wait_for 5 grep -q ': four$' log
 end
 wait $client
 [ $? != 0 ] || fail "a reply that the end of the server cut off looks complete"

@@ -5,9 +5,10 @@
 
 # SIGINT: 130 within a second, and what was written is whole frames
 interrupt() {       # SIGNAL OUT STATUS
+    : >err
     "$SORA" generate -m test/step-delay=20/chunk-frames=2 -p a --frames 0 -s 32x16 -o "$2" 2>err &
     pid=$!
-    sleep 1
+    wait_for 20 grep -q "frame [1-9]" err       # a signal that comes before sora listens to it is lost
     kill -"$1" $pid
     wait $pid
     got=$?
@@ -27,9 +28,10 @@ if command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null; then
 fi
 
 # before the first frame: nothing is left behind
-"$SORA" generate -q -m test/load-delay=20000 -p a -o d.y4m &
+: >err
+"$SORA" generate -m test/load-delay=20000 -p a -o d.y4m 2>err &
 pid=$!
-sleep 0.5
+wait_for 20 grep -q loading err
 kill -INT $pid
 wait $pid
 got=$?
