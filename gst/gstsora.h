@@ -23,11 +23,34 @@ GstCaps *gst_sora_caps_template(void);
 /* The first structure of caps, made fixed: what is left open becomes what the model makes. */
 GstCaps *gst_sora_caps_fixate(GstCaps *caps, const sora_info *info);
 
-/* What the session should write so that info can be made of it without loss of depth, and that as a GstVideoInfo. */
+/* What the session should write so that info can be made of it without loss of depth, and that as a GstVideoInfo.  Its
+   pixels are square and its picture is not distorted: where the model cannot make the shape of info, it has its own. */
 sora_format gst_sora_caps_master(const GstVideoInfo *info, const sora_info *native, GstVideoInfo *master);
 
 /* Whether a frame of a may be pushed as one of b as it is. */
 gboolean gst_sora_caps_same(const GstVideoInfo *a, const GstVideoInfo *b);
+
+/* ---- gstsorascale.c: what happens where the caps have another shape than the picture ----------------------------- */
+
+#define GST_TYPE_SORA_SCALE (gst_sora_scale_get_type())
+typedef enum {
+    GST_SORA_SCALE_LETTERBOX, GST_SORA_SCALE_STRETCH, GST_SORA_SCALE_CROP, GST_SORA_SCALE_NONE
+} GstSoraScale;
+GType gst_sora_scale_get_type(void);
+
+/* The part src of the picture fills the part dest of the frame; pixels. */
+typedef struct GstSoraPlace {
+    GstVideoRectangle src, dest;
+} GstSoraPlace;
+
+/* FALSE: the shapes are different and mode is NONE; then place is that of STRETCH. */
+gboolean gst_sora_scale_place(const GstVideoInfo *in, const GstVideoInfo *out, GstSoraScale mode, GstSoraPlace *place);
+/* All of the picture fills all of the frame. */
+gboolean gst_sora_scale_is_whole(const GstVideoInfo *in, const GstVideoInfo *out, const GstSoraPlace *place);
+/* The size that has the shape of info in square pixels, and no fewer pixels on either side. */
+void gst_sora_scale_square(const GstVideoInfo *info, int *width, int *height);
+/* NULL: it cannot be done.  Borders become black. */
+GstVideoConverter *gst_sora_scale_converter(const GstVideoInfo *in, const GstVideoInfo *out, const GstSoraPlace *place);
 
 /* ---- gstsoracard.c ----------------------------------------------------------------------------------------------- */
 

@@ -5,11 +5,14 @@
  */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "gstsora.h"
 
 #define YUV_COLORIMETRY GST_VIDEO_COLORIMETRY_BT709         /* what the library writes, at every size */
+#define SMALLEST 16             /* pixels on a side, of the library's frames */
+#define LARGEST  16384
 
 static const struct { sora_format sora; GstVideoFormat gst; } direct[] = {
     { SORA_FORMAT_YUV420P, GST_VIDEO_FORMAT_I420 },
@@ -96,17 +99,32 @@ GstCaps *gst_sora_caps_template(void)
     return caps;
 }
 
+/* As info has it, where the session can write that undistorted; else the model's own size. */
+static void master_size(const GstVideoInfo *info, const sora_info *native, int *width, int *height)
+{
+    const int w = native->native_width, h = native->native_height;
+    GstSoraPlace place;
+    GstVideoInfo own;
+    gboolean fits;
+
+    gst_sora_scale_square(info, width, height);
+    fits = MIN(*width, *height) >= SMALLEST && MAX(*width, *height) <= LARGEST;
+    if (fits && native->fixed_size)
+        fits = gst_video_info_set_format(&own, GST_VIDEO_FORMAT_I420, (guint)w, (guint)h) &&
+               gst_sora_scale_place(&own, info, GST_SORA_SCALE_NONE, &place);
+    if (!fits) *width = w, *height = h;
+}
+
 sora_format gst_sora_caps_master(const GstVideoInfo *info, const sora_info *native, GstVideoInfo *master)
 {
     const GstVideoFormatInfo *f = info->finfo;
-    const gboolean sized = info->width >= 16 && info->height >= 16;     /* the library's least size */
-    const int width = sized ? info->width : native->native_width;
-    const int height = sized ? info->height : native->native_height;
     GstVideoFormat format = GST_VIDEO_FORMAT_GBR_10LE;      /* deep enough for any format, and without a matrix */
     GstVideoFormat near = GST_VIDEO_FORMAT_UNKNOWN;
     GstVideoInfo try;
+    int width, height;
     guint k;
 
+    master_size(info, native, &width, &height);
     if (GST_VIDEO_FORMAT_INFO_IS_RGB(f)) {
         if (GST_VIDEO_FORMAT_INFO_DEPTH(f, 0) <= 8)
             near = GST_VIDEO_INFO_FORMAT(info) == GST_VIDEO_FORMAT_GBR ? GST_VIDEO_FORMAT_GBR : GST_VIDEO_FORMAT_RGB;
@@ -116,11 +134,11 @@ sora_format gst_sora_caps_master(const GstVideoInfo *info, const sora_info *nati
         near = yuv10_of(f);
     }
     /* A layout with the same samples is a copy; another matrix, range or chroma site is made from RGB, in one step. */
-    if (near != GST_VIDEO_FORMAT_UNKNOWN && gst_video_info_set_format(&try, near, width, height)) {
+    if (near != GST_VIDEO_FORMAT_UNKNOWN && gst_video_info_set_format(&try, near, (guint)width, (guint)height)) {
         state_colour(&try);
         if (GST_VIDEO_INFO_IS_RGB(&try) || same_colour(&try, info)) format = near;
     }
-    if (!gst_video_info_set_format(master, format, width, height)) return SORA_FORMAT_COUNT;
+    if (!gst_video_info_set_format(master, format, (guint)width, (guint)height)) return SORA_FORMAT_COUNT;
     state_colour(master);
     for (k = 0; k < G_N_ELEMENTS(direct); k++)
         if (direct[k].gst == format) return direct[k].sora;
@@ -141,9 +159,12 @@ static void fixate_size(GstStructure *s, const sora_info *info)
 {
     int width = info->native_width, height = info->native_height, w, h;
     const gboolean has_w = gst_structure_get_int(s, "width", &w), has_h = gst_structure_get_int(s, "height", &h);
+    double par = 1;
+    int n, d;
 
-    if (has_w && !has_h && w > 0) height = MAX(1, (int)gst_util_uint64_scale_int_round(w, height, width));
-    if (has_h && !has_w && h > 0) width = MAX(1, (int)gst_util_uint64_scale_int_round(h, width, height));
+    if (gst_structure_get_fraction(s, "pixel-aspect-ratio", &n, &d) && n > 0 && d > 0) par = (double)n / d;
+    if (has_w && !has_h && w > 0) height = (int)CLAMP(rint(w * par * height / width), 1, G_MAXINT);
+    if (has_h && !has_w && h > 0) width = (int)CLAMP(rint(h / par * width / height), 1, G_MAXINT);
     gst_structure_fixate_field_nearest_int(s, "width", width);
     gst_structure_fixate_field_nearest_int(s, "height", height);
 }
@@ -157,12 +178,12 @@ GstCaps *gst_sora_caps_fixate(GstCaps *caps, const sora_info *info)
 
     caps = gst_caps_make_writable(gst_caps_truncate(caps));
     s = gst_caps_get_structure(caps, 0);
-    fixate_size(s, info);
-    gst_structure_fixate_field_nearest_fraction(s, "framerate", info->rate_num, info->rate_den);
     if (gst_structure_has_field(s, "pixel-aspect-ratio"))
         gst_structure_fixate_field_nearest_fraction(s, "pixel-aspect-ratio", 1, 1);
     else
         gst_structure_set(s, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1, NULL);
+    fixate_size(s, info);
+    gst_structure_fixate_field_nearest_fraction(s, "framerate", info->rate_num, info->rate_den);
     fixate_string(s, "interlace-mode", "progressive");
     fixate_string(s, "multiview-mode", "mono");
 

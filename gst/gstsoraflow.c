@@ -154,16 +154,26 @@ static gboolean go(GstSoraSrc *self)
     return TRUE;
 }
 
-static gboolean set_converter(GstSoraFlow *f, const GstVideoInfo *out)
+/* From the master to the caps, as scale-mode is now. */
+static gboolean set_converter(GstSoraSrc *self, const GstVideoInfo *out)
 {
-    GstVideoInfo in = f->master;
+    GstSoraFlow *f = &self->flow;
 
+    GST_OBJECT_LOCK(self);
+    f->scale = self->scale_mode;
+    GST_OBJECT_UNLOCK(self);
     g_clear_pointer(&f->convert, gst_video_converter_free);
-    if (gst_sora_caps_same(&in, out)) return TRUE;
-    in.fps_n = out->fps_n;          /* the rate is this file's business */
-    in.fps_d = out->fps_d;
-    in.interlace_mode = out->interlace_mode;
-    f->convert = gst_video_converter_new(&in, out, NULL);
+    gst_clear_buffer(&f->last);
+    gst_sora_underrun_new_caps(self);
+    if (!gst_sora_scale_place(&f->master, out, f->scale, &f->place)) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("The model's picture of %dx%d has another shape than the caps' %dx%d.",
+                          f->master.width, f->master.height, out->width, out->height),
+                          ("scale-mode=none; wanted: letterbox, crop or stretch, or caps of that shape; pixel aspect %d/%d",
+                           out->par_n, out->par_d));
+        return FALSE;
+    }
+    if (gst_sora_caps_same(&f->master, out) && gst_sora_scale_is_whole(&f->master, out, &f->place)) return TRUE;
+    f->convert = gst_sora_scale_converter(&f->master, out, &f->place);
     return f->convert != NULL;
 }
 
@@ -181,9 +191,7 @@ static gboolean set_caps(GstBaseSrc *base, GstCaps *caps)
         f->format = gst_sora_caps_master(&out, &self->info, &f->master);
         if (f->format == SORA_FORMAT_COUNT || !go(self)) return FALSE;
     }
-    if (!set_converter(f, &out)) return FALSE;
-    gst_clear_buffer(&f->last);
-    gst_sora_underrun_new_caps(self);
+    if (!set_converter(self, &out)) return FALSE;
     if (again && !f->seeked && (out.fps_n != f->out.fps_n || out.fps_d != f->out.fps_d)) {
         /* Another rate goes on from where the old one is: no gap, and the same content. */
         const GstClockTime next = pts_of(f, f->n);
@@ -420,6 +428,17 @@ static void place(GstSoraFlow *f)
     f->seeked = FALSE;
 }
 
+/* What is set to look otherwise while it plays does so from the next frame on. */
+static gboolean keep_looks(GstSoraSrc *self)
+{
+    gboolean same;
+
+    GST_OBJECT_LOCK(self);
+    same = self->flow.scale == self->scale_mode;
+    GST_OBJECT_UNLOCK(self);
+    return same || set_converter(self, &self->flow.out);
+}
+
 /* Until there is content for the next output frame, or, live, its slot has come. */
 static GstSoraWait wait_content(GstSoraSrc *self, GstSoraJob *job, gboolean live, GstSoraFrame *frame)
 {
@@ -447,6 +466,10 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
     GstSoraWait w;
 
     if (!job) return GST_FLOW_FLUSHING;
+    if (!keep_looks(self)) {
+        gst_sora_job_unref(job);
+        return GST_FLOW_ERROR;
+    }
     if (f->seeked) place(f);
     if (f->n < 0 || (f->out.fps_n == 0 && f->n > 0)) {      /* all of it shown; a still picture is one frame */
         gst_sora_job_unref(job);

@@ -16,8 +16,8 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_ACTUAL_SEED, PROP_PROGRESS,
-    PROP_STATE, PROP_STATS
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE,
+    PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
 
@@ -97,6 +97,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_TAGS: self->tags = (GstSoraTags)g_value_get_enum(value); break;
     case PROP_KEEP_MODEL: self->keep_model = g_value_get_boolean(value); break;
     case PROP_UNLOAD_AFTER: self->unload_after = g_value_get_uint64(value); break;
+    case PROP_SCALE_MODE: self->scale_mode = (GstSoraScale)g_value_get_enum(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -168,6 +169,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_TAGS: g_value_set_enum(value, (gint)self->tags); break;
     case PROP_KEEP_MODEL: g_value_set_boolean(value, self->keep_model); break;
     case PROP_UNLOAD_AFTER: g_value_set_uint64(value, self->unload_after); break;
+    case PROP_SCALE_MODE: g_value_set_enum(value, (gint)self->scale_mode); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
     case PROP_STATE: g_value_set_enum(value, job ? (gint)state_of(&stats, holding) : STATE_IDLE); break;
@@ -262,6 +264,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
     INSTALL(PROP_UNLOAD_AFTER, g_param_spec_uint64("unload-after", "unload-after",
         "With keep-model: nanoseconds without work after which the model goes all the same (0: never)", 0, G_MAXINT64,
         0, playing));
+    /**
+     * GstSoraSrc:scale-mode:
+     *
+     * What happens where the caps ask for another shape, pixel-aspect-ratio included, than the model can make.
+     */
+    INSTALL(PROP_SCALE_MODE, g_param_spec_enum("scale-mode", "scale-mode",
+        "What fills a frame of another shape than the model's picture", GST_TYPE_SORA_SCALE, GST_SORA_SCALE_LETTERBOX,
+        playing));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",

@@ -44,6 +44,8 @@ typedef struct GstSoraFlow {
     GstVideoInfo master;        /* what the session writes, ... */
     sora_format format;         /* ... and the library's name of it */
     GstVideoConverter *convert; /* NULL: frames go out as they are */
+    GstSoraScale scale;         /* what that was made for, ... */
+    GstSoraPlace place;         /* ... and which part of the master it shows where */
 
     GstClockTime origin;        /* time of output frame 0 at the negotiated rate */
     gint64 n;                   /* output frame that comes next */
@@ -79,6 +81,7 @@ struct _GstSoraSrc {
     GstSoraLimits   limits;
     guint64         cache_size;
     gboolean        post_messages;
+    GstSoraScale    scale_mode;
     GstSoraUnderrun underrun;
     GstSoraPrebuffer prebuffer;
     GstSoraPromptChange prompt_change;

@@ -318,7 +318,8 @@ static sora_result geometry(struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: latent is [%lld, %lld, %lld]; wanted: the %d channels of the decoder, and "
                        "a %dth of %dx%d", d->parts.folder, (long long)d->about.latent[0], (long long)d->about.latent[1],
                        (long long)d->about.latent[2], d->vi.channels, d->vi.scale_s, info->native_height, info->native_width);
-    if (d->about.latent[0] || d->decode_only) {
+    info->fixed_size = d->about.latent[0] || d->decode_only;
+    if (info->fixed_size) {
         p->gen_w = p->crop_w = info->native_width;
         p->gen_h = p->crop_h = info->native_height;
     } else {

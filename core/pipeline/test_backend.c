@@ -111,9 +111,10 @@ sora_result sr_test_backend_open(struct sr_pipeline **p, const struct sr_job *jo
     info->guidance = job->o->guidance > 0 ? job->o->guidance : 1;
     info->shift = job->o->shift > 0 ? job->o->shift : 1;
     if ((r = sr_pipeline_info(&t->base, err)) < 0) goto done;
-    t->base.gen_w = t->base.crop_w = info->width;
-    t->base.gen_h = t->base.crop_h = info->height;
-    info->memory_bytes = 3 * sizeof(float) * (uint64_t)info->width * (uint64_t)info->height * 4;
+    info->fixed_size = t->knobs.fixed_size;
+    t->base.gen_w = t->base.crop_w = info->fixed_size ? info->native_width : info->width;
+    t->base.gen_h = t->base.crop_h = info->fixed_size ? info->native_height : info->height;
+    info->memory_bytes = 3 * sizeof(float) * (uint64_t)t->base.gen_w * (uint64_t)t->base.gen_h * 4;
     *p = &t->base;
     t = NULL;
 done:

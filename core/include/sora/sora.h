@@ -199,6 +199,7 @@ typedef struct sora_info {
     double   flop;               /* estimated work for the clip, or for one chunk when endless */
     sora_format format;
     char     types[64];          /* of the weights in the files: "BF16, F32"; "" */
+    int      fixed_size;         /* 1: made at native_width x native_height, and scaled from there to width x height */
     /* New fields go here. */
 } sora_info;
 

@@ -23,6 +23,7 @@ static const struct knob {
     { "ignore-cancel", offsetof(struct sr_test_knobs, ignore_cancel), 0, 1 },
     { "nan", offsetof(struct sr_test_knobs, nan), 0, 1 },
     { "streams", offsetof(struct sr_test_knobs, streams), 0, 1 },
+    { "fixed-size", offsetof(struct sr_test_knobs, fixed_size), 0, 1 },
 };
 
 bool sr_test_is(const char *model)

@@ -19,6 +19,7 @@ struct sr_test_knobs {
     enum sr_test_fault fail;        /* fail=load, text, step, decode */
     int ignore_cancel, nan;         /* ignore-cancel=1, nan=1 */
     int streams;                    /* streams=1; 0: one chunk is the whole clip */
+    int fixed_size;                 /* fixed-size=1: makes its native size alone, which is scaled to what is asked for */
 };
 
 /* "test" or "test/knob=value/..." */
