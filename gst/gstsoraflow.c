@@ -7,6 +7,8 @@
  * slot; where the content is not there yet the last picture goes out again, and a slot that passed while downstream
  * blocked is left out, never made up for in a burst.
  *
+ * With rate-mode=retime the content has the rate that was negotiated, and output frame n is frame n of it.
+ *
  * unlock() means: stop waiting.  Neither it nor a flush throws away what was generated.
  */
 #include "config.h"
@@ -137,19 +139,22 @@ static gboolean go(GstSoraSrc *self)
     GstSoraFlow *f = &self->flow;
     const gboolean live = gst_base_src_is_live(GST_BASE_SRC(self));
     GstSoraJob *job = gst_sora_src_ref_job(self);
-    GstSoraPrebuffer prebuffer;
-    GstSoraLimits limits;
+    GstSoraPlan plan = { 0 };
 
     if (!job) return FALSE;
     GST_OBJECT_LOCK(self);
     if (self->keep && (guint64)self->info.frames > self->cache_size / GST_VIDEO_INFO_SIZE(&f->master))
         self->keep = FALSE;
-    limits = self->limits;
-    prebuffer = live ? GST_SORA_PREBUFFER_NONE : self->prebuffer;
+    plan.format = f->format;
+    plan.master = f->master;
+    plan.keep = self->keep;
+    plan.limits = self->limits;
+    plan.prebuffer = live ? GST_SORA_PREBUFFER_NONE : self->prebuffer;
+    if (f->retime) plan.rate_num = self->info.rate_num, plan.rate_den = self->info.rate_den;
     GST_OBJECT_UNLOCK(self);
     GST_DEBUG_OBJECT(self, "the session writes %s %dx%d", GST_VIDEO_INFO_NAME(&f->master), f->master.width,
                      f->master.height);
-    gst_sora_job_go(job, f->format, &f->master, self->keep, &limits, prebuffer);
+    gst_sora_job_go(job, &plan);
     gst_sora_job_unref(job);
     return TRUE;
 }
@@ -177,6 +182,40 @@ static gboolean set_converter(GstSoraSrc *self, const GstVideoInfo *out)
     return f->convert != NULL;
 }
 
+/* rate-mode=retime: the content has the rate of the caps.  A still picture has none. */
+static void set_rate(GstSoraSrc *self, const GstVideoInfo *out)
+{
+    GstBaseSrc *base = GST_BASE_SRC(self);
+    gboolean changed;
+
+    GST_OBJECT_LOCK(self);
+    if ((changed = self->flow.retime && out->fps_n > 0 &&
+                   (out->fps_n != self->info.rate_num || out->fps_d != self->info.rate_den))) {
+        self->info.rate_num = out->fps_n;
+        self->info.rate_den = out->fps_d;
+        if (GST_CLOCK_TIME_IS_VALID(base->segment.duration)) base->segment.duration = gst_sora_src_duration(self);
+    }
+    GST_OBJECT_UNLOCK(self);
+    if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_duration_changed(GST_OBJECT(self)));
+}
+
+/* Another rate goes on from where the old one is: no gap, and the same content. */
+static void go_on_at(GstSoraFlow *f, const GstVideoInfo *out)
+{
+    const GstClockTime next = pts_of(f, f->n);
+
+    if (f->retime) {
+        const gint64 content = f->n + f->lead;
+        f->lead = f->reverse ? 0 : content;
+        f->n = f->reverse ? content : 0;
+    } else {
+        f->shown_origin += time_of(f->shown, f->out.fps_n, f->out.fps_d);
+        f->shown = 0;
+        f->n = f->reverse ? frame_at(next, out->fps_n, out->fps_d) : 0;
+    }
+    f->origin = f->reverse ? 0 : next;
+}
+
 static gboolean set_caps(GstBaseSrc *base, GstCaps *caps)
 {
     GstSoraSrc *self = GST_SORA_SRC(base);
@@ -189,20 +228,15 @@ static gboolean set_caps(GstBaseSrc *base, GstCaps *caps)
     again = GST_VIDEO_INFO_FORMAT(&f->out) != GST_VIDEO_FORMAT_UNKNOWN;
     if (!again) {
         f->format = gst_sora_caps_master(&out, &self->info, &f->master);
+        set_rate(self, &out);
         if (f->format == SORA_FORMAT_COUNT || !go(self)) return FALSE;
     }
     if (!set_converter(self, &out)) return FALSE;
-    if (again && !f->seeked && (out.fps_n != f->out.fps_n || out.fps_d != f->out.fps_d)) {
-        /* Another rate goes on from where the old one is: no gap, and the same content. */
-        const GstClockTime next = pts_of(f, f->n);
-        f->shown_origin += time_of(f->shown, f->out.fps_n, f->out.fps_d);
-        f->shown = 0;
-        f->origin = f->reverse ? 0 : next;
-        f->n = f->reverse ? frame_at(next, out.fps_n, out.fps_d) : 0;
-    }
     GST_OBJECT_LOCK(self);
+    if (again && !f->seeked && (out.fps_n != f->out.fps_n || out.fps_d != f->out.fps_d)) go_on_at(f, &out);
     f->out = out;
     GST_OBJECT_UNLOCK(self);
+    set_rate(self, &out);
     if (live) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
     return TRUE;
 }
@@ -378,13 +412,23 @@ static GstFlowReturn push_filler(GstSoraSrc *self, GstSoraJob *job, gboolean wan
 
 /* ---- The base class's calls ------------------------------------------------------------------------------------- */
 
-/* Which frame of the content output frame n shows. */
+/* Not live: the frame of all content that output frame n shows. */
+static gint64 content_at_n(GstSoraSrc *self)
+{
+    const GstSoraFlow *f = &self->flow;
+
+    return f->retime ? f->n + f->lead : frame_at(pts_of(f, f->n), self->info.rate_num, self->info.rate_den);
+}
+
+/* Which frame of the job output frame n shows. */
 static gint64 content_of(GstSoraSrc *self, gboolean live)
 {
     const GstSoraFlow *f = &self->flow;
-    const GstClockTime t = live ? f->shown_origin + time_of(f->shown, f->out.fps_n, f->out.fps_d) : pts_of(f, f->n);
 
-    return frame_at(t, self->info.rate_num, self->info.rate_den) - (live ? 0 : f->first);
+    if (!live) return content_at_n(self) - f->first;
+    if (f->retime) return f->shown;
+    return frame_at(f->shown_origin + time_of(f->shown, f->out.fps_n, f->out.fps_d), self->info.rate_num,
+                    self->info.rate_den);
 }
 
 /* The job has no more.  What goes on: the job of a new prompt, or the clip again.  *job: where frames come from. */
@@ -414,18 +458,22 @@ static gboolean go_on(GstSoraSrc *self, gboolean live, GstSoraJob **job)
     f->shown = 0;
     /* A clip that was shown to its end is followed without a gap; one that was broken off, from where it is. */
     if (!live && stats.result == SORA_EOS) f->first += stats.generated;
-    else if (!live) f->first = frame_at(pts_of(f, f->n), self->info.rate_num, self->info.rate_den);
+    else if (!live) f->first = content_at_n(self);
     return *job != NULL;
 }
 
 /* Now that the rate is known: reverse, the frame that ends at the position. */
-static void place(GstSoraFlow *f)
+static void place(GstSoraSrc *self)
 {
+    GstSoraFlow *f = &self->flow;
     const GstClockTime t = f->reverse ? (f->position ? f->position - 1 : 0) : f->position;
 
+    GST_OBJECT_LOCK(self);
     f->origin = 0;
+    f->lead = 0;
     f->n = frame_at(t, f->out.fps_n, f->out.fps_d);
     f->seeked = FALSE;
+    GST_OBJECT_UNLOCK(self);
 }
 
 /* What is set to look otherwise while it plays does so from the next frame on. */
@@ -470,7 +518,7 @@ static GstFlowReturn create(GstPushSrc *push, GstBuffer **out)
         gst_sora_job_unref(job);
         return GST_FLOW_ERROR;
     }
-    if (f->seeked) place(f);
+    if (f->seeked) place(self);
     if (f->n < 0 || (f->out.fps_n == 0 && f->n > 0)) {      /* all of it shown; a still picture is one frame */
         gst_sora_job_unref(job);
         return GST_FLOW_EOS;
@@ -536,7 +584,7 @@ void gst_sora_flow_reset(GstSoraSrc *self)
     gst_sora_underrun_reset(self);
     GST_OBJECT_LOCK(self);
     f->origin = f->position = f->shown_origin = 0;
-    f->n = f->first = f->shown = f->pushed = f->duplicated = f->dropped = f->generated = 0;
+    f->n = f->first = f->lead = f->shown = f->pushed = f->duplicated = f->dropped = f->generated = 0;
     f->reverse = f->seeked = f->holding = f->warned = f->told = f->tagged = FALSE;
     f->prompt = -1;
     gst_video_info_init(&f->out);

@@ -37,11 +37,7 @@ struct GstSoraJob {
     gboolean late;                      /* counted in late.running */
     guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
     sora_result result;                 /* SORA_OK until the work ends */
-    sora_format   format;
-    GstVideoInfo  master;
-    gboolean      keep;
-    GstSoraLimits limits;
-    GstSoraPrebuffer prebuffer;         /* NONE once play has begun */
+    GstSoraPlan plan;                   /* once `go` is set; prebuffer becomes NONE when play has begun */
 
     GArray *frames;                     /* of GstSoraFrame, without gaps; [0] has index `first` */
     gint64  first, produced;
@@ -192,10 +188,12 @@ static sora_result open_session(GstSoraJob *job, sora_session **s, sora_error *e
 
     gst_sora_settings_to_options(&job->settings, &o);
     if (prompt) o.prompt = prompt, o.prompt_file = NULL;
-    o.width = GST_VIDEO_INFO_WIDTH(&job->master);
-    o.height = GST_VIDEO_INFO_HEIGHT(&job->master);
+    o.width = GST_VIDEO_INFO_WIDTH(&job->plan.master);
+    o.height = GST_VIDEO_INFO_HEIGHT(&job->plan.master);
     if (o.width == job->info.native_width && o.height == job->info.native_height) o.width = o.height = 0;
-    o.format = job->format;
+    o.format = job->plan.format;
+    o.rate_num = job->plan.rate_num;
+    o.rate_den = job->plan.rate_den;
     o.progress = on_progress;
     o.chunk = on_chunk;
     o.user = job;
@@ -262,11 +260,11 @@ static sora_result load(GstSoraJob *job, sora_session **s, sora_error *err)
 static gboolean is_full(const GstSoraJob *job)
 {
     const guint64 n = job->frames->len;
-    const GstSoraLimits *l = &job->limits;
+    const GstSoraLimits *l = &job->plan.limits;
 
-    if (job->keep) return FALSE;        /* its whole size was looked at before */
+    if (job->plan.keep) return FALSE;        /* its whole size was looked at before */
     if (l->buffers && n >= l->buffers) return TRUE;
-    if (l->bytes && n * GST_VIDEO_INFO_SIZE(&job->master) >= l->bytes) return TRUE;
+    if (l->bytes && n * GST_VIDEO_INFO_SIZE(&job->plan.master) >= l->bytes) return TRUE;
     return l->time && gst_util_uint64_scale(n, (guint64)job->info.rate_den * GST_SECOND,
                                             (guint64)job->info.rate_num) >= l->time;
 }
@@ -286,7 +284,7 @@ static void begin_chunk(GstSoraJob *job)
 /* One frame from the session into the store; waits for room only between two chunks. */
 static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_error *err)
 {
-    const gsize size = GST_VIDEO_INFO_SIZE(&job->master);
+    const gsize size = GST_VIDEO_INFO_SIZE(&job->plan.master);
     guint8 *data = g_try_malloc(size);
     GstSoraFrame frame = { 0 };
     sora_frame f;
@@ -299,9 +297,9 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
         return SORA_ERR_NOMEM;
     }
     sora_frame_init(&f);
-    for (p = 0; p < GST_VIDEO_INFO_N_PLANES(&job->master); p++) {
-        f.data[p] = data + GST_VIDEO_INFO_PLANE_OFFSET(&job->master, p);
-        f.stride[p] = GST_VIDEO_INFO_PLANE_STRIDE(&job->master, p);
+    for (p = 0; p < GST_VIDEO_INFO_N_PLANES(&job->plan.master); p++) {
+        f.data[p] = data + GST_VIDEO_INFO_PLANE_OFFSET(&job->plan.master, p);
+        f.stride[p] = GST_VIDEO_INFO_PLANE_STRIDE(&job->plan.master, p);
     }
     if ((r = sora_session_next(s, &f, err)) != SORA_OK) {
         g_free(data);
@@ -421,15 +419,11 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
 
 /* ---- The other threads ------------------------------------------------------------------------------------------ */
 
-void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
-                     const GstSoraLimits *limits, GstSoraPrebuffer prebuffer)
+void gst_sora_job_go(GstSoraJob *job, const GstSoraPlan *plan)
 {
     g_mutex_lock(&job->lock);
-    job->format = format;
-    job->master = *master;
-    job->keep = keep;
-    job->limits = *limits;
-    job->prebuffer = prebuffer;
+    job->plan = *plan;
+    if (plan->rate_num > 0) job->info.rate_num = plan->rate_num, job->info.rate_den = plan->rate_den;
     job->go = TRUE;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
@@ -437,18 +431,16 @@ void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *ma
 
 gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep)
 {
-    GstVideoInfo master;
-    GstSoraLimits limits;
-    sora_format format;
+    GstSoraPlan plan;
     gboolean go;
 
     g_mutex_lock(&other->lock);
     go = other->go;
-    format = other->format;
-    master = other->master;
-    limits = other->limits;
+    plan = other->plan;
     g_mutex_unlock(&other->lock);
-    if (go) gst_sora_job_go(job, format, &master, keep, &limits, GST_SORA_PREBUFFER_NONE);
+    plan.keep = keep;
+    plan.prebuffer = GST_SORA_PREBUFFER_NONE;
+    if (go) gst_sora_job_go(job, &plan);
     return go;
 }
 
@@ -458,16 +450,16 @@ static gboolean may_begin(GstSoraJob *job)
     const double native = (double)job->info.rate_num / job->info.rate_den;
     const gint64 total = job->info.frames, done = job->produced;
     const double took_s = (double)(job->frame_us - job->loaded_us) / G_USEC_PER_SEC;
-    gboolean begin = job->prebuffer == GST_SORA_PREBUFFER_NONE || job->result != SORA_OK || is_full(job);
+    gboolean begin = job->plan.prebuffer == GST_SORA_PREBUFFER_NONE || job->result != SORA_OK || is_full(job);
 
-    if (!begin && job->prebuffer == GST_SORA_PREBUFFER_AUTO && done > 0 && took_s > 0) {
+    if (!begin && job->plan.prebuffer == GST_SORA_PREBUFFER_AUTO && done > 0 && took_s > 0) {
         const double made_s = (double)(total - done) * took_s / (double)done;     /* until the last chunk is there */
         const double shown_s = (double)(total - job->info.chunk) / native;        /* until it is due */
 
         if (total > 0) begin = made_s <= PREBUFFER_MARGIN * MAX(0, shown_s);
         else begin = done >= took_s * native;
     }
-    if (begin) job->prebuffer = GST_SORA_PREBUFFER_NONE;
+    if (begin) job->plan.prebuffer = GST_SORA_PREBUFFER_NONE;
     return begin;
 }
 
@@ -476,7 +468,7 @@ static gboolean take(GstSoraJob *job, gint64 index, GstSoraFrame *frame)
 {
     GstSoraFrame *f;
 
-    if (!job->keep && index > job->first && job->frames->len) {
+    if (!job->plan.keep && index > job->first && job->frames->len) {
         const guint old = (guint)MIN(index - job->first, (gint64)job->frames->len);
         g_array_remove_range(job->frames, 0, old);
         job->first += old;

@@ -48,6 +48,16 @@ typedef enum {
 /* How much of a stream that is not live is made before its first frame goes out. */
 typedef enum { GST_SORA_PREBUFFER_NONE, GST_SORA_PREBUFFER_AUTO, GST_SORA_PREBUFFER_FULL } GstSoraPrebuffer;
 
+/* What the caps have decided. */
+typedef struct GstSoraPlan {
+    sora_format  format;        /* what the session writes, ... */
+    GstVideoInfo master;        /* ... and that in GStreamer's terms */
+    gboolean     keep;          /* hold every frame until the job goes, which is what makes seeking possible */
+    GstSoraLimits limits;
+    GstSoraPrebuffer prebuffer;
+    int          rate_num, rate_den;    /* at which each frame is shown once; 0: the model's own */
+} GstSoraPlan;
+
 /* Progress that the application waits for: each that a job begins with is ended once. */
 enum { GST_SORA_OPEN = 1, GST_SORA_REQUEST = 2 };
 
@@ -76,9 +86,8 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
 GstSoraJob *gst_sora_job_ref(GstSoraJob *job);
 void        gst_sora_job_unref(GstSoraJob *job);
 
-/* The caps are known: work.  keep: hold every frame until the job goes, which is what makes seeking possible. */
-void gst_sora_job_go(GstSoraJob *job, sora_format format, const GstVideoInfo *master, gboolean keep,
-                     const GstSoraLimits *limits, GstSoraPrebuffer prebuffer);
+/* The caps are known: work. */
+void gst_sora_job_go(GstSoraJob *job, const GstSoraPlan *plan);
 
 /* The same, as `other` was told.  FALSE: it has not. */
 gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep);

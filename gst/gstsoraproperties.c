@@ -16,7 +16,7 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE,
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE,
     PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
@@ -53,6 +53,18 @@ static GType prebuffer_get_type(void)
     };
 
     return gst_sora_enum_type(&type, "GstSoraPrebuffer", values);
+}
+
+static GType rate_get_type(void)
+{
+    static gsize type;
+    static const GEnumValue values[] = {
+        { GST_SORA_RATE_RESAMPLE, "The content keeps its time: frames are repeated or left out", "resample" },
+        { GST_SORA_RATE_RETIME, "Each frame is shown once: the content is faster or slower", "retime" },
+        { 0, NULL, NULL },
+    };
+
+    return gst_sora_enum_type(&type, "GstSoraRate", values);
 }
 
 /* What a running job learns of at once.  The rest is for the next start. */
@@ -97,6 +109,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_TAGS: self->tags = (GstSoraTags)g_value_get_enum(value); break;
     case PROP_KEEP_MODEL: self->keep_model = g_value_get_boolean(value); break;
     case PROP_UNLOAD_AFTER: self->unload_after = g_value_get_uint64(value); break;
+    case PROP_RATE_MODE: self->rate_mode = (GstSoraRate)g_value_get_enum(value); break;
     case PROP_SCALE_MODE: self->scale_mode = (GstSoraScale)g_value_get_enum(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
@@ -169,6 +182,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_TAGS: g_value_set_enum(value, (gint)self->tags); break;
     case PROP_KEEP_MODEL: g_value_set_boolean(value, self->keep_model); break;
     case PROP_UNLOAD_AFTER: g_value_set_uint64(value, self->unload_after); break;
+    case PROP_RATE_MODE: g_value_set_enum(value, (gint)self->rate_mode); break;
     case PROP_SCALE_MODE: g_value_set_enum(value, (gint)self->scale_mode); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
@@ -272,6 +286,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
     INSTALL(PROP_SCALE_MODE, g_param_spec_enum("scale-mode", "scale-mode",
         "What fills a frame of another shape than the model's picture", GST_TYPE_SORA_SCALE, GST_SORA_SCALE_LETTERBOX,
         playing));
+    /**
+     * GstSoraSrc:rate-mode:
+     *
+     * What happens where the caps have another framerate than the model.  With retime the duration is told anew when
+     * the caps are known; controllers and the times of a prompt schedule count in the time of the stream.
+     */
+    INSTALL(PROP_RATE_MODE, g_param_spec_enum("rate-mode", "rate-mode",
+        "What happens at another framerate than the model's", rate_get_type(), GST_SORA_RATE_RESAMPLE, ready));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",

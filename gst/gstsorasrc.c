@@ -46,6 +46,16 @@ GstClockTime gst_sora_src_clip_duration(const sora_info *info)
                                  (guint64)info->rate_num);
 }
 
+GstClockTime gst_sora_src_duration(GstSoraSrc *self)
+{
+    const GstSoraFlow *f = &self->flow;
+    sora_info rest = self->info;
+
+    if (rest.frames <= f->lead || !f->lead) return gst_sora_src_clip_duration(&rest);
+    rest.frames -= f->lead;
+    return f->origin + gst_sora_src_clip_duration(&rest);
+}
+
 /* Whether what is set can work, from the headers of the model's files; posts what is wrong. */
 static gboolean check_settings(GstSoraSrc *self, GstSoraSettings *settings, sora_info *info)
 {
@@ -275,6 +285,7 @@ static gboolean start(GstBaseSrc *base)
     self->new_seed = -1;
     self->new_guidance = 0;
     self->chained = FALSE;
+    self->flow.retime = self->rate_mode == GST_SORA_RATE_RETIME;
     duration = live || self->repeat ? GST_CLOCK_TIME_NONE : gst_sora_src_clip_duration(&info);
     /* 6 bytes: the deepest master.  Looked at again when the size is negotiated. */
     bytes = (guint64)info.native_width * (guint64)info.native_height * 6;
@@ -435,7 +446,7 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
 
     GST_OBJECT_LOCK(self);
     known = frame_duration(self, &frame);
-    duration = gst_sora_src_clip_duration(&self->info);
+    duration = gst_sora_src_duration(self);
     if (live || self->chained || self->repeat) duration = GST_CLOCK_TIME_NONE;      /* live, holds come on top */
     out = self->flow.out;
     if (out.fps_n <= 0) out.fps_n = self->info.rate_num, out.fps_d = self->info.rate_den;

@@ -26,6 +26,9 @@ typedef enum { GST_SORA_CHANGE_CHUNK, GST_SORA_CHANGE_CLIP, GST_SORA_CHANGE_NOW 
 /* What the stream says of itself; see gstsoratags.c. */
 typedef enum { GST_SORA_TAGS_NONE, GST_SORA_TAGS_MINIMAL, GST_SORA_TAGS_FULL } GstSoraTags;
 
+/* What happens where the caps have another rate than the model. */
+typedef enum { GST_SORA_RATE_RESAMPLE, GST_SORA_RATE_RETIME } GstSoraRate;
+
 /* Of the streaming thread. */
 typedef struct GstSoraFill {
     GPtrArray *chunk;           /* of GstBuffer, as the session wrote them: the last chunk, to loop */
@@ -52,6 +55,8 @@ typedef struct GstSoraFlow {
     gboolean reverse;
     gboolean seeked;            /* `position` waits to become n, for which the rate must be known */
     GstClockTime position;
+    gboolean retime;            /* the content has the negotiated rate, which self->info tells as the model's, ... */
+    gint64 lead;                /* ... and this many frames were shown before `origin`, at other rates */
     gint64 first;               /* not live: frame of the content, at the model's rate, that is frame 0 of the job */
 
     GstClockTime shown_origin;  /* live: content of the job already shown before frame 0, ... */
@@ -82,6 +87,7 @@ struct _GstSoraSrc {
     guint64         cache_size;
     gboolean        post_messages;
     GstSoraScale    scale_mode;
+    GstSoraRate     rate_mode;
     GstSoraUnderrun underrun;
     GstSoraPrebuffer prebuffer;
     GstSoraPromptChange prompt_change;
@@ -119,6 +125,7 @@ void        gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed
 gboolean    gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready);
 void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
 GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
+GstClockTime gst_sora_src_duration(GstSoraSrc *self);       /* of the stream, as it is played now; with the object lock */
 
 /* gstsorapark.c: models of runs that have ended.  Any thread. */
 gboolean gst_sora_park(GstElement *owner, sora_session *s);     /* a stopped one; FALSE: it is not wanted */

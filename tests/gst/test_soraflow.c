@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The stream of sorasrc with model "test": time, determinism, seeks, EOS. */
+#include <gst/base/gstbasesrc.h>
+
 #include "sora_check.h"
 
 /* ---- Clips ---- */
@@ -280,6 +282,96 @@ GST_START_TEST(test_rate)
 }
 GST_END_TEST
 
+/* Each frame once at the rate of the caps: duration, time and seeks are those of that rate. */
+GST_START_TEST(test_retime)
+{
+    Fixture f = fixture(QUICK " rate-mode=retime", "video/x-raw,framerate=50/1");
+    gchar *sums[50], *sum;
+    int n, changed = 0;
+    GstMessage *m;
+    GstBuffer *b;
+    gint64 duration;
+
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    gst_harness_play(f.h);
+    for (n = 0; (b = next_buffer(&f)); n++) {
+        fail_unless(n < 50);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(b), (guint64)n * 20 * GST_MSECOND);
+        fail_unless_equals_uint64(GST_BUFFER_DURATION(b), 20 * GST_MSECOND);
+        sums[n] = sum_of(b);
+        if (n) fail_unless(strcmp(sums[n], sums[n - 1]));
+        gst_buffer_unref(b);
+    }
+    fail_unless_equals_int(n, 50);
+    fail_unless(gst_element_query_duration(f.h->element, GST_FORMAT_TIME, &duration) && duration == GST_SECOND);
+    fail_unless(gst_element_query_duration(f.h->element, GST_FORMAT_DEFAULT, &duration) && duration == 50);
+    fail_unless_equals_uint64(GST_BASE_SRC(f.h->element)->segment.duration, GST_SECOND);
+    while ((m = next_message(&f, GST_MESSAGE_DURATION_CHANGED, 0))) gst_message_unref(m), changed++;
+    fail_unless(changed >= 1);
+    for (int reverse = 0; reverse < 2; reverse++) {
+        fail_unless(gst_element_seek(f.h->element, reverse ? -1 : 1, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH,
+            GST_SEEK_TYPE_SET, 500 * (gint64)GST_MSECOND, reverse ? GST_SEEK_TYPE_END : GST_SEEK_TYPE_NONE, 0));
+        for (int i = 0; i < 25; i++) {
+            const int k = reverse ? 49 - i : 25 + i;
+
+            b = gst_harness_pull(f.h);
+            fail_unless_equals_uint64(GST_BUFFER_PTS(b), (guint64)k * 20 * GST_MSECOND);
+            sum = sum_of(b);
+            fail_unless_equals_string(sum, sums[k]);
+            g_free(sum);
+            gst_buffer_unref(b);
+        }
+    }
+    for (n = 0; n < 50; n++) g_free(sums[n]);
+    fixture_end(&f);
+}
+GST_END_TEST
+
+/* Another rate in the middle: no frame is lost or shown again, and time has no hole; live as well. */
+GST_START_TEST(test_retime_renegotiate)
+{
+    Fixture f = fixture("model=test/steps=1/step-delay=40/chunk-frames=4/rate=25 prompt=cat num-frames=50 rate-mode=retime",
+                        "video/x-raw,format=I420,framerate=25/1");
+    GstClockTime next = 0;
+    gchar *last = NULL, *sum;
+    gint64 duration;
+    int n = 0, slow = 0;
+    GstBuffer *b;
+
+    gst_harness_play(f.h);
+    while ((b = next_buffer(&f))) {
+        fail_unless_equals_uint64(GST_BUFFER_PTS(b), next);
+        next = GST_BUFFER_PTS(b) + GST_BUFFER_DURATION(b);
+        slow += GST_BUFFER_DURATION(b) > 100 * GST_MSECOND;
+        sum = sum_of(b);
+        fail_unless(g_strcmp0(sum, last) != 0, "frame %d shows again what was shown", n);
+        g_free(last);
+        last = sum;
+        if (++n == 10) {
+            gst_harness_set_sink_caps_str(f.h, "video/x-raw,format=I420,framerate=7/1");
+            gst_pad_push_event(f.h->sinkpad, gst_event_new_reconfigure());
+        }
+        gst_buffer_unref(b);
+    }
+    fail_unless_equals_int(n, 50);
+    fail_unless(slow > 20, "%d", slow);
+    fail_unless(gst_element_query_duration(f.h->element, GST_FORMAT_TIME, &duration));
+    fail_unless(ABS(duration - (gint64)next) <= 1, "%d ms, shown %d ms", (int)(duration / 1000000), (int)(next / 1000000));
+    g_free(last);
+    fixture_end(&f);
+
+    f = fixture("model=test/rate=5 prompt=cat num-frames=30 rate-mode=retime is-live=true", "video/x-raw,framerate=100/1");
+    gst_harness_use_systemclock(f.h);
+    gst_harness_play(f.h);
+    for (n = 0; (b = next_buffer(&f));) {
+        n += !GST_BUFFER_FLAG_IS_SET(b, GST_BUFFER_FLAG_GAP);
+        gst_buffer_unref(b);
+    }
+    fail_unless_equals_int(n, 30);
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* New caps in the middle: they come before the buffer that has them, time goes on, nothing is made again. */
 GST_START_TEST(test_renegotiate)
 {
@@ -449,6 +541,8 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_seek_refused);
     tcase_add_test(t, test_no_cache);
     tcase_add_test(t, test_rate);
+    tcase_add_test(t, test_retime);
+    tcase_add_test(t, test_retime_renegotiate);
     tcase_add_test(t, test_renegotiate);
     tcase_add_test(t, test_endless);
     tcase_add_test(t, test_eos_event);
