@@ -30,12 +30,14 @@ struct GstSoraJob {
     sora_info       info;
     GstSoraJob     *previous;
     const GstSoraJobOwner *calls;
+    guint           run;
 
     GMutex lock;
     GCond  cond;
     gboolean go, flushing, cancelled, ended;
     gboolean late;                      /* counted in late.running */
     guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
+    gboolean over;                      /* nothing more is made */
     sora_result result;                 /* SORA_OK until the work ends */
     GstSoraPlan plan;                   /* once `go` is set; prebuffer becomes NONE when play has begun */
 
@@ -105,6 +107,16 @@ static void complete(GstSoraJob *job, guint what, const char *code, const char *
     if (!claim(job, what)) return;
     if (!(owner = g_weak_ref_get(&job->owner))) return;
     gst_sora_post_progress(owner, GST_PROGRESS_TYPE_COMPLETE, code, text, 100);
+    gst_object_unref(owner);
+}
+
+static void tell(GstSoraJob *job, gboolean begun, sora_result r)
+{
+    GstElement *owner = g_weak_ref_get(&job->owner);
+
+    if (!owner) return;
+    if (begun) job->calls->begun(owner, job->run);
+    else job->calls->ended(owner, job->run, r);
     gst_object_unref(owner);
 }
 
@@ -354,6 +366,7 @@ static gpointer job_thread(gpointer data)
         job->loaded_us = g_get_monotonic_time();
         g_mutex_unlock(&job->lock);
         complete(job, GST_SORA_OPEN, "open", "The model is loaded");
+        tell(job, TRUE, r);
     }
     while (r == SORA_OK) r = produce(job, s, &text, &err);
 
@@ -366,6 +379,11 @@ static gpointer job_thread(gpointer data)
         fail(job, r, &err);                     /* before create() can return, whose own error says less */
     else
         complete(job, GST_SORA_REQUEST, "request", "There is no frame");
+    /* Before the stream learns of its end: who sets another prompt now has it follow without EOS. */
+    g_mutex_lock(&job->lock);
+    job->over = TRUE;
+    g_mutex_unlock(&job->lock);
+    if (loaded) tell(job, FALSE, r);
     g_mutex_lock(&job->lock);
     job->result = r;
     g_cond_broadcast(&job->cond);
@@ -391,7 +409,7 @@ static gpointer job_thread(gpointer data)
 }
 
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous, guint open, const GstSoraJobOwner *calls)
+                             GstSoraJob *previous, guint run, guint open, const GstSoraJobOwner *calls)
 {
     GstSoraJob *job = g_atomic_rc_box_new0(GstSoraJob);
     GThread *thread;
@@ -403,6 +421,7 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     gst_sora_settings_copy(&job->settings, settings);
     job->info = *info;
     job->previous = previous ? gst_sora_job_ref(previous) : NULL;
+    job->run = run;
     job->open = open;
     job->calls = calls;
     job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
@@ -587,12 +606,13 @@ gboolean gst_sora_job_has_begun(GstSoraJob *job)
 
 sora_result gst_sora_job_set_prompt(GstSoraJob *job, const char *prompt, sora_error *err)
 {
-    sora_result r;
+    sora_result r = SORA_OK;
+    gboolean over;
 
     g_mutex_lock(&job->lock);
-    r = job->result;
+    over = job->over;
     g_mutex_unlock(&job->lock);
-    if (r != SORA_OK) {
+    if (over) {
         g_snprintf(err->text, sizeof err->text, "prompt: every frame is made already");
         return SORA_ERR_UNSUPPORTED;
     }

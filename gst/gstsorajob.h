@@ -71,6 +71,9 @@ typedef struct GstSoraJobOwner {
     gboolean (*park)(GstElement *owner, sora_session *s);
     /* The model is loaded, or there is no room for it twice: what was parked may go. */
     void (*unpark)(GstElement *owner);
+    /* The first frame is being made; and once after that, why no more are made. */
+    void (*begun)(GstElement *owner, guint run);
+    void (*ended)(GstElement *owner, guint run, sora_result result);
 } GstSoraJobOwner;
 
 /*
@@ -78,11 +81,12 @@ typedef struct GstSoraJobOwner {
  *
  * settings   copied.
  * previous   a run that may not have ended; its end is waited for before anything is loaded.  May be NULL.
+ * run        of the owner: given back to it when work begins and ends.
  * open       progress that was begun for it: GST_SORA_OPEN | GST_SORA_REQUEST, or 0 for a run that nobody waits for.
  * NULL when no thread can be had.
  */
 GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings, const sora_info *info,
-                             GstSoraJob *previous, guint open, const GstSoraJobOwner *calls);
+                             GstSoraJob *previous, guint run, guint open, const GstSoraJobOwner *calls);
 GstSoraJob *gst_sora_job_ref(GstSoraJob *job);
 void        gst_sora_job_unref(GstSoraJob *job);
 

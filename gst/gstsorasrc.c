@@ -25,7 +25,8 @@ G_DEFINE_TYPE_WITH_CODE(GstSoraSrc, gst_sora_src, GST_TYPE_PUSH_SRC,
 GST_ELEMENT_REGISTER_DEFINE(sorasrc, "sorasrc", GST_RANK_PRIMARY, GST_TYPE_SORA_SRC)
 #define parent_class gst_sora_src_parent_class
 
-static const GstSoraJobOwner calls = { gst_sora_prompt_chunk, gst_sora_park, gst_sora_park_clear };
+static const GstSoraJobOwner calls = { gst_sora_prompt_chunk, gst_sora_park, gst_sora_park_clear,
+                                       gst_sora_signals_begun, gst_sora_signals_ended };
 
 /* ---- A run ------------------------------------------------------------------------------------------------------ */
 
@@ -100,15 +101,17 @@ failed:
 gboolean gst_sora_src_renew_job(GstSoraSrc *self)
 {
     GstSoraJob *job, *old;
+    guint run;
 
     GST_OBJECT_LOCK(self);
+    run = self->run_number;
     old = g_steal_pointer(&self->job);
     GST_OBJECT_UNLOCK(self);
     if (old) {
         g_clear_pointer(&self->late, gst_sora_job_unref);       /* old waits for it */
         self->late = old;
     }
-    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, GST_SORA_OPEN | GST_SORA_REQUEST,
+    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, run, GST_SORA_OPEN | GST_SORA_REQUEST,
                            &calls);
     g_clear_pointer(&self->late, gst_sora_job_unref);
     if (!job) {
@@ -169,12 +172,14 @@ static gboolean try_chain(GstSoraSrc *self, const GstSoraSettings *settings, con
 {
     GstSoraJob *job, *before, *next;
     gboolean taken = FALSE, again = FALSE;
+    guint run;
 
     GST_OBJECT_LOCK(self);
+    run = self->run_number;
     job = self->job ? gst_sora_job_ref(self->job) : NULL;
     before = self->next ? gst_sora_job_ref(self->next) : NULL;
     GST_OBJECT_UNLOCK(self);
-    next = job ? gst_sora_job_new(GST_ELEMENT(self), settings, info, before ? before : job, 0, &calls) : NULL;
+    next = job ? gst_sora_job_new(GST_ELEMENT(self), settings, info, before ? before : job, run, 0, &calls) : NULL;
     if (next && gst_sora_job_go_as(next, job, keep)) {              /* else no thread; or nothing is begun */
         GST_OBJECT_LOCK(self);
         taken = self->job == job && self->next == before && !self->stopped;
@@ -321,6 +326,7 @@ static gboolean stop(GstBaseSrc *base)
             self->late = job;           /* the next run waits for it, in its own thread */
         }
     }
+    gst_sora_signals_stop(self);
     gst_sora_flow_reset(self);
     return TRUE;
 }
@@ -512,6 +518,7 @@ static void gst_sora_src_class_init(GstSoraSrcClass *klass)
     object->finalize = finalize;
     gst_sora_properties_class_init(object);
     gst_sora_prompt_class_init(object);
+    gst_sora_signals_class_init(object);
 
     gst_element_class_set_static_metadata(element, "Text to video source", "Source/Video",
         "Makes video from a sentence with a diffusion model on the CPU", "the libsora authors");

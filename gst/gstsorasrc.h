@@ -99,6 +99,8 @@ struct _GstSoraSrc {
     gfloat          new_guidance;   /* the same; 0: none */
     GstSoraJob     *job;        /* from start to stop */
     GstSoraJob     *next;       /* takes over where job ends; NULL: none */
+    guint           run_number; /* counts stop(): what an older run says is not heard */
+    guint           generations;    /* of this run, begun and not ended */
     gboolean        stopped;    /* told to end: nothing follows what is made */
     gboolean        chained;    /* one has taken over, or will: there is no length, and no seeking */
     sora_info       info;       /* of the job; rate_num 0: none yet */
@@ -142,6 +144,12 @@ void     gst_sora_prompt_read_file(GstSoraSrc *self);                   /* in a 
 gboolean gst_sora_prompt_is_event(GstEvent *event);
 gboolean gst_sora_prompt_event(GstSoraSrc *self, GstEvent *event);
 void     gst_sora_prompt_chunk(GstElement *owner, const sora_info *info, sora_chunk *c);     /* a GstSoraChunkFn */
+
+/* gstsorasignals.c: without a lock */
+void gst_sora_signals_class_init(GObjectClass *klass);
+void gst_sora_signals_begun(GstElement *owner, guint run);
+void gst_sora_signals_ended(GstElement *owner, guint run, sora_result result);
+void gst_sora_signals_stop(GstSoraSrc *self);       /* no run that there is says anything from now on */
 
 /* gstsoratags.c */
 #define GST_TYPE_SORA_TAGS (gst_sora_tags_get_type())

@@ -370,6 +370,125 @@ GST_START_TEST(test_load_model)
 }
 GST_END_TEST
 
+/* ---- Signals ---- */
+
+static GString *heard;          /* under its lock: "s" started, "f" finished, "c" cancelled, "x" failed */
+static GMutex heard_lock;
+static GThread *heard_in;
+
+static void on_started(GstElement *e, gpointer unused)
+{
+    g_mutex_lock(&heard_lock);
+    g_string_append_c(heard, 's');
+    heard_in = g_thread_self();
+    g_mutex_unlock(&heard_lock);
+}
+
+static void on_finished(GstElement *e, const char *reason, gpointer unused)
+{
+    g_mutex_lock(&heard_lock);
+    g_string_append_c(heard, !strcmp(reason, "finished") ? 'f' : !strcmp(reason, "cancelled") ? 'c' :
+                             !strcmp(reason, "failed") ? 'x' : '?');
+    heard_in = g_thread_self();
+    g_mutex_unlock(&heard_lock);
+}
+
+static Fixture listening_fixture(const char *settings)
+{
+    Fixture f = fixture(settings, NULL);
+
+    if (heard) g_string_free(heard, TRUE);
+    heard = g_string_new("");
+    g_signal_connect(f.h->element, "generation-started", G_CALLBACK(on_started), NULL);
+    g_signal_connect(f.h->element, "generation-finished", G_CALLBACK(on_finished), NULL);
+    return f;
+}
+
+/* Within so many ms. */
+static gboolean hears(const char *text, int ms)
+{
+    gboolean same = FALSE;
+
+    for (int i = 0; !same && i <= ms / 5; i++) {
+        if (i) g_usleep(5000);
+        g_mutex_lock(&heard_lock);
+        same = !strcmp(heard->str, text);
+        g_mutex_unlock(&heard_lock);
+    }
+    return same;
+}
+
+#define assert_hears(text, ms) fail_unless(hears(text, ms), "heard %s, wanted %s", heard->str, text)
+
+GST_START_TEST(test_signals)
+{
+    Fixture f = listening_fixture(QUICK);
+
+    run_clip(&f);
+    assert_hears("sf", 1000);
+    fail_unless(heard_in != g_thread_self());
+    gst_element_set_state(f.h->element, GST_STATE_READY);
+    run_clip(&f);                           /* the same element again */
+    assert_hears("sfsf", 1000);
+    fixture_end(&f);
+
+    f = listening_fixture(SLOW);
+    gst_harness_play(f.h);
+    assert_hears("s", 2000);
+    gst_element_set_state(f.h->element, GST_STATE_READY);
+    assert_hears("sc", 0);                  /* when the call returns */
+    fixture_end(&f);
+    assert_hears("sc", 0);
+
+    f = listening_fixture("model=test/fail=step prompt=a");
+    gst_element_set_state(f.h->element, GST_STATE_PLAYING);
+    assert_hears("sx", 2000);
+    fixture_end(&f);
+
+    f = listening_fixture("model=test/fail=load prompt=a");
+    gst_element_set_state(f.h->element, GST_STATE_PLAYING);
+    assert_error(&f, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ);
+    fixture_end(&f);
+    assert_hears("", 0);
+}
+GST_END_TEST
+
+/* An engine that outlives stop(): the run has ended all the same, and is not heard afterwards. */
+GST_START_TEST(test_signals_of_late_run)
+{
+    Fixture f = listening_fixture("model=test/step-delay=1500/ignore-cancel=1 prompt=cat num-frames=0");
+
+    gst_harness_play(f.h);
+    assert_hears("s", 2000);
+    assert_quick(gst_element_set_state(f.h->element, GST_STATE_READY));
+    assert_hears("sc", 0);
+    g_usleep(1800000);
+    assert_hears("sc", 0);
+    fixture_end(&f);
+}
+GST_END_TEST
+
+/* Each job of a chain; and a handler may act. */
+static void next_prompt(GstElement *e, const char *reason, gpointer left)
+{
+    if (--*(int *)left >= 0) g_object_set(e, "prompt", "dog", NULL);
+}
+
+GST_START_TEST(test_signals_of_chain)
+{
+    Fixture f = listening_fixture("model=test/step-delay=2/rate=25 prompt=cat num-frames=10 prompt-change=next-clip");
+    int left = 2, n = 0;
+    GstBuffer *b;
+
+    g_signal_connect(f.h->element, "generation-finished", G_CALLBACK(next_prompt), &left);
+    gst_harness_play(f.h);
+    while ((b = next_buffer(&f))) gst_buffer_unref(b), n++;
+    fail_unless(n % 10 == 0 && n >= 10, "%d", n);
+    assert_hears("sfsfsf", 1000);
+    fixture_end(&f);
+}
+GST_END_TEST
+
 static Suite *soraapp_suite(void)
 {
     Suite *s = suite_create("soraapp");
@@ -386,6 +505,9 @@ static Suite *soraapp_suite(void)
     tcase_add_test(t, test_keep_model);
     tcase_add_test(t, test_unload_after);
     tcase_add_test(t, test_load_model);
+    tcase_add_test(t, test_signals);
+    tcase_add_test(t, test_signals_of_late_run);
+    tcase_add_test(t, test_signals_of_chain);
     return s;
 }
 
