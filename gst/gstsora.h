@@ -52,6 +52,12 @@ void gst_sora_scale_square(const GstVideoInfo *info, int *width, int *height);
 /* NULL: it cannot be done.  Borders become black. */
 GstVideoConverter *gst_sora_scale_converter(const GstVideoInfo *in, const GstVideoInfo *out, const GstSoraPlace *place);
 
+/* ---- gstsorapicture.c -------------------------------------------------------------------------------------------- */
+
+/* Read a PNG or JPEG file, with limits; takes as long as decoding does.  Becomes xRGB in square pixels, of the size that
+   info tells.  NULL: error tells why. */
+GstBuffer *gst_sora_picture_read(const char *path, GstVideoInfo *info, GError **error);
+
 /* ---- gstsoracard.c ----------------------------------------------------------------------------------------------- */
 
 /* A picture in the layout of a master: a bar of which `fraction` is filled, or black where that is negative.  NULL: out

@@ -268,26 +268,23 @@ static gboolean decide_allocation(GstBaseSrc *base, GstQuery *query)
 
 /* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
-GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
+GstFlowReturn gst_sora_flow_convert(GstSoraSrc *self, GstVideoConverter *convert, const GstVideoInfo *info,
+                                    GstBuffer *picture, GstBuffer **out)
 {
     GstSoraFlow *f = &self->flow;
     GstBaseSrc *base = GST_BASE_SRC(self);
     GstVideoFrame from, to;
     GstFlowReturn r;
 
-    if (!f->convert) {
-        *out = gst_buffer_copy(master);
-        return GST_FLOW_OK;
-    }
     r = GST_BASE_SRC_GET_CLASS(base)->alloc(base, (guint64)-1, (guint)GST_VIDEO_INFO_SIZE(&f->out), out);
     if (r != GST_FLOW_OK) return r;
     gst_buffer_memset(*out, 0, 0, gst_buffer_get_size(*out));       /* what lies between the rows is defined too */
-    if (!gst_video_frame_map(&from, &f->master, master, GST_MAP_READ)) goto failed;
+    if (!gst_video_frame_map(&from, info, picture, GST_MAP_READ)) goto failed;
     if (!gst_video_frame_map(&to, &f->out, *out, GST_MAP_WRITE)) {
         gst_video_frame_unmap(&from);
         goto failed;
     }
-    gst_video_converter_frame(f->convert, &from, &to);
+    gst_video_converter_frame(convert, &from, &to);
     gst_video_frame_unmap(&to);
     gst_video_frame_unmap(&from);
     return GST_FLOW_OK;
@@ -295,6 +292,15 @@ failed:
     gst_clear_buffer(out);
     GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("A frame cannot be mapped."), (NULL));
     return GST_FLOW_ERROR;
+}
+
+GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
+{
+    GstSoraFlow *f = &self->flow;
+
+    if (f->convert) return gst_sora_flow_convert(self, f->convert, &f->master, master, out);
+    *out = gst_buffer_copy(master);
+    return GST_FLOW_OK;
 }
 
 /* Give *out its place in the stream and move on. */

@@ -16,7 +16,7 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE,
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE, PROP_PLACEHOLDER,
     PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
@@ -93,6 +93,10 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     }
     if (id - first_prop == PROP_IS_LIVE) {
         gst_base_src_set_live(GST_BASE_SRC(self), g_value_get_boolean(value));
+        return;
+    }
+    if (id - first_prop == PROP_PLACEHOLDER) {
+        gst_sora_placeholder_set(self, g_value_get_string(value));
         return;
     }
     GST_OBJECT_LOCK(self);
@@ -183,6 +187,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_KEEP_MODEL: g_value_set_boolean(value, self->keep_model); break;
     case PROP_UNLOAD_AFTER: g_value_set_uint64(value, self->unload_after); break;
     case PROP_RATE_MODE: g_value_set_enum(value, (gint)self->rate_mode); break;
+    case PROP_PLACEHOLDER: g_value_set_string(value, self->placeholder.location); break;
     case PROP_SCALE_MODE: g_value_set_enum(value, (gint)self->scale_mode); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
@@ -294,6 +299,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      */
     INSTALL(PROP_RATE_MODE, g_param_spec_enum("rate-mode", "rate-mode",
         "What happens at another framerate than the model's", rate_get_type(), GST_SORA_RATE_RESAMPLE, ready));
+    /**
+     * GstSoraSrc:placeholder-location:
+     *
+     * Live, with underrun=card: a PNG or JPEG file that is shown before the first frame instead of the drawn card, as
+     * scale-mode says.  At most 64 MiB, 16384 pixels on a side and 37 million in all.
+     */
+    INSTALL(PROP_PLACEHOLDER, g_param_spec_string("placeholder-location", "placeholder-location",
+        "Live, with underrun=card: a PNG or JPEG picture in place of the drawn card", NULL, playing));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",

@@ -300,7 +300,9 @@ static gboolean start(GstBaseSrc *base)
     GST_INFO_OBJECT(self, "%s %s, %dx%d, %d/%d, %" G_GINT64_FORMAT " frames, seed %" G_GINT64_FORMAT, info.family,
                     info.model, info.native_width, info.native_height, info.rate_num, info.rate_den, info.frames,
                     info.seed);
-    return gst_sora_src_renew_job(self);
+    if (!gst_sora_src_renew_job(self)) return FALSE;
+    if (live) gst_sora_placeholder_begin(self);
+    return TRUE;
 }
 
 static gboolean stop(GstBaseSrc *base)
@@ -327,6 +329,7 @@ static gboolean stop(GstBaseSrc *base)
         }
     }
     gst_sora_signals_stop(self);
+    gst_sora_placeholder_end(self);
     gst_sora_flow_reset(self);
     return TRUE;
 }
@@ -503,6 +506,8 @@ static void finalize(GObject *object)
     gst_sora_settings_clear(&self->settings);
     gst_sora_settings_clear(&self->run);
     gst_sora_park_open(self, FALSE);
+    gst_sora_placeholder_end(self);
+    g_free(self->placeholder.location);
     gst_sora_flow_free(self);
     g_rec_mutex_clear(&self->change_lock);
     G_OBJECT_CLASS(parent_class)->finalize(object);

@@ -29,6 +29,15 @@ typedef enum { GST_SORA_TAGS_NONE, GST_SORA_TAGS_MINIMAL, GST_SORA_TAGS_FULL } G
 /* What happens where the caps have another rate than the model. */
 typedef enum { GST_SORA_RATE_RESAMPLE, GST_SORA_RATE_RETIME } GstSoraRate;
 
+/* The picture of placeholder-location; under the object lock. */
+typedef struct GstSoraPlaceholder {
+    gchar       *location;
+    GstBuffer   *picture;       /* NULL: none, not yet, or no longer */
+    GstVideoInfo info;          /* of picture */
+    guint        number;        /* counts pictures */
+    gboolean     loading;
+} GstSoraPlaceholder;
+
 /* Of the streaming thread. */
 typedef struct GstSoraFill {
     GPtrArray *chunk;           /* of GstBuffer, as the session wrote them: the last chunk, to loop */
@@ -38,7 +47,7 @@ typedef struct GstSoraFill {
     double part;                /* loop: what is left of a frame of the model's rate; 0..1 */
     double pace;                /* stretch: the same of a slot */
     GstBuffer *filler;          /* black or a card, in the caps of the stream */
-    gint step;                  /* of the card; -1: black */
+    gint step;                  /* of the card; -1: black; below: a placeholder, by its number */
 } GstSoraFill;
 
 /* Where the stream is.  Of the streaming thread, but for what the queries read: that changes under the object lock. */
@@ -89,6 +98,7 @@ struct _GstSoraSrc {
     GstSoraScale    scale_mode;
     GstSoraRate     rate_mode;
     GstSoraUnderrun underrun;
+    GstSoraPlaceholder placeholder;
     GstSoraPrebuffer prebuffer;
     GstSoraPromptChange prompt_change;
     GstSoraTags     tags;
@@ -157,6 +167,13 @@ GType     gst_sora_tags_get_type(void);
 GstEvent *gst_sora_tags_event(GstSoraSrc *self, const char *prompt);    /* NULL: none is wanted.  prompt may be NULL */
 void      gst_sora_tags_mark(GstSoraSrc *self, GstBuffer *buffer);      /* writable */
 
+/* gstsoraplaceholder.c: no call waits for the file */
+void gst_sora_placeholder_set(GstSoraSrc *self, const char *location);
+void gst_sora_placeholder_begin(GstSoraSrc *self);      /* a live run */
+void gst_sora_placeholder_end(GstSoraSrc *self);
+/* NULL: there is none, or it is being loaded.  number: another one with each picture. */
+GstBuffer *gst_sora_placeholder_ref(GstSoraSrc *self, GstVideoInfo *info, guint *number, gboolean *loading);
+
 /* gstsorauri.c */
 void gst_sora_uri_handler_init(gpointer iface, gpointer data);
 void gst_sora_preset_init(gpointer iface, gpointer data);
@@ -171,6 +188,9 @@ void gst_sora_flow_reset(GstSoraSrc *self);
 void gst_sora_flow_free(GstSoraSrc *self);
 /* A frame of the session as the caps want it; where they are the same the memory is shared, not copied. */
 GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out);
+/* The same of any picture: what it is, and what makes a frame in the caps of it. */
+GstFlowReturn gst_sora_flow_convert(GstSoraSrc *self, GstVideoConverter *convert, const GstVideoInfo *info,
+                                    GstBuffer *picture, GstBuffer **out);
 
 /* gstsoraunderrun.c: all but the first two of the streaming thread */
 #define GST_TYPE_SORA_UNDERRUN (gst_sora_underrun_get_type())

@@ -108,29 +108,52 @@ gboolean gst_sora_underrun_rests(GstSoraSrc *self, GstSoraJob *job)
 
 /* ---- All -------------------------------------------------------------------------------------------------------- */
 
+/* The placeholder in a frame of the stream. */
+static GstFlowReturn show_picture(GstSoraSrc *self, const GstVideoInfo *info, GstBuffer *picture, GstBuffer **out)
+{
+    const GstVideoInfo *frame = &self->flow.out;
+    const GstSoraScale scale = self->flow.scale;
+    GstVideoConverter *convert;
+    GstSoraPlace place;
+    GstFlowReturn r;
+
+    gst_sora_scale_place(info, frame, scale == GST_SORA_SCALE_NONE ? GST_SORA_SCALE_LETTERBOX : scale, &place);
+    if (!(convert = gst_sora_scale_converter(info, frame, &place))) return GST_FLOW_NOT_SUPPORTED;
+    r = gst_sora_flow_convert(self, convert, info, picture, out);
+    gst_video_converter_free(convert);
+    return r;
+}
+
 /* Black, or a card: drawn and converted once for each of its steps. */
 static GstFlowReturn filler(GstSoraSrc *self, GstSoraJob *job, gboolean card, GstBuffer **out)
 {
     GstSoraFill *u = &self->flow.fill;
     GstFlowReturn r = GST_FLOW_OK;
-    GstBuffer *drawn;
+    GstBuffer *drawn = NULL, *picture = NULL;
+    gboolean loading = FALSE;
     GstSoraStats stats;
+    GstVideoInfo info;
+    guint number;
     gint step = -1;
 
-    if (card) {
+    if (card) picture = gst_sora_placeholder_ref(self, &info, &number, &loading);
+    if (picture) {
+        step = -2 - (gint)(number & G_MAXINT16);
+    } else if (card && !loading) {
         gst_sora_job_get_stats(job, &stats);
         step = (gint)(CLAMP(stats.progress.fraction, 0, 1) * CARD_STEPS);
     }
     if (!u->filler || u->step != step) {
         gst_clear_buffer(&u->filler);
-        if (!(drawn = gst_sora_card(&self->flow.master, step < 0 ? -1.0 : (double)step / CARD_STEPS))) {
+        if (!picture && !(drawn = gst_sora_card(&self->flow.master, step < 0 ? -1.0 : (double)step / CARD_STEPS))) {
             GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("Out of memory for a picture."), (NULL));
             return GST_FLOW_ERROR;
         }
-        r = gst_sora_flow_render(self, drawn, &u->filler);
-        gst_buffer_unref(drawn);
+        r = picture ? show_picture(self, &info, picture, &u->filler) : gst_sora_flow_render(self, drawn, &u->filler);
+        gst_clear_buffer(&drawn);
         u->step = step;
     }
+    gst_clear_buffer(&picture);
     if (r == GST_FLOW_OK) *out = gst_buffer_copy(u->filler);
     return r;
 }

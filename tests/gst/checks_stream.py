@@ -217,6 +217,83 @@ def A15_no_burst():
     return f"{took} buffers in the 200 ms after it, videotestsrc {base}"
 
 
+def picture(folder, name, encoder, caps="format=RGB", color=0xFFFF0000, width=100, height=100):
+    path = f"{folder}/{name}"
+    launch(
+        f"videotestsrc num-buffers=1 pattern=solid-color foreground-color={color} ! "
+        f"video/x-raw,{caps},width={width},height={height} ! {encoder} ! filesink location={path}"
+    )
+    return path
+
+
+def cards(path, n=12, then=None, more=""):
+    """The last of n pictures before the first frame, as [row][pixel] of RGB, 320x180; and how many warnings came."""
+    pipe = Gst.parse_launch(
+        "sorasrc name=s model=test/load-delay=60000/rate=25 prompt=cat is-live=true underrun=card "
+        f"placeholder-location={path} {more} ! video/x-raw,format=RGB,width=320,height=180 ! appsink name=a max-buffers=2"
+    )
+    pipe.set_state(Gst.State.PLAYING)
+    try:
+        for i in range(n):
+            sample = pipe.get_by_name("a").emit("try-pull-sample", 5 * Gst.SECOND)
+            assert sample, f"picture {i} did not come"
+            if i == 3 and then:
+                pipe.get_by_name("s").set_property("placeholder-location", then)
+        b = sample.get_buffer()
+        data = b.extract_dup(0, b.get_size())
+        warnings = 0
+        while pipe.get_bus().pop_filtered(Gst.MessageType.WARNING):
+            warnings += 1
+    finally:
+        pipe.set_state(Gst.State.NULL)
+    return [[tuple(data[y * 960 + 3 * x : y * 960 + 3 * x + 3]) for x in range(320)] for y in range(180)], warnings
+
+
+def A41_placeholder():
+    """placeholder-location: PNG and JPEG pictures, as scale-mode says; what is damaged is one warning and the card"""
+    need("pngenc", "pngdec", "jpegenc", "jpegdec")
+
+    def near(a, b):
+        return max(abs(x - y) for x, y in zip(a, b)) < 24
+
+    black, red, blue = (0, 0, 0), (255, 0, 0), (0, 0, 255)
+    with folder() as d:
+        png = picture(d, "a.png", "pngenc")
+        jpeg = picture(d, "a.jpeg", "jpegenc", "format=I420", 0xFF0000FF)
+        clear = picture(d, "clear.png", "pngenc", "format=RGBA", 0x00FF0000)
+        huge = picture(d, "huge.png", "pngenc", width=6000, height=5000)
+        for path, colour in ((png, red), (jpeg, blue), (clear, black), (huge, red)):
+            rows, warnings = cards(path, n=12 if path != huge else 120)
+            side = 70 if path != huge else 52
+            assert near(rows[90][160], colour) and warnings == 0, (path, rows[90][160], warnings)
+            assert rows[90][side - 2] == black and rows[90][319 - side + 2] == black, (path, rows[90][side - 2])
+            assert near(rows[2][160], colour) and near(rows[177][side + 2], colour), (path, rows[2][160])
+        rows, _ = cards(png, more="scale-mode=crop")
+        assert near(rows[0][0], red) and near(rows[179][319], red), rows[0][0]
+        rows, _ = cards(png, more="scale-mode=none")
+        assert rows[0][0] == black and near(rows[90][160], red), rows[90][160]
+        rows, _ = cards(png, then=jpeg, n=20)
+        assert near(rows[90][160], blue), rows[90][160]
+        with open(huge, "rb") as f:
+            start = f.read(300)
+        with open(d + "/cut.png", "wb") as f:
+            f.write(start)
+        rows, warnings = cards(d + "/cut.png")
+        assert warnings == 1 and max(max(p) for row in rows for p in row) > 100, warnings
+        random.seed(1)
+        with open(jpeg, "rb") as f:
+            whole = f.read()
+        for i in range(10):
+            with open(d + "/bad.jpeg", "wb") as f:
+                bad = bytearray(whole)
+                for _ in range(20):
+                    bad[random.randrange(len(bad))] = random.randrange(256)
+                f.write(bad)
+            _, warnings = cards(d + "/bad.jpeg", n=3)
+            assert warnings <= 1, warnings
+    return "PNG, JPEG, alpha, 30 million pixels, cut, 10 damaged"
+
+
 def A16_players():
     """Slower than real time on a screen: prebuffer plays through, queue2 buffers, neither drops"""
     drop = {}

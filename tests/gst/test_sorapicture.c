@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sorasrc: what becomes of the model's picture in a frame. */
+#include <sys/stat.h>
+
 #include "sora_check.h"
 
 #define OWN "model=test/fixed-size=1/size=320x180/step-delay=1/rate=25 prompt=cat seed=1 num-frames=50 "   /* makes no other */
@@ -219,6 +221,81 @@ GST_START_TEST(test_change_scale)
 }
 GST_END_TEST
 
+/* ---- placeholder-location: what is no picture.  checks.py has pictures, for which it has the decoders. ---- */
+
+#define PNG  "\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+#define JPEG "\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+#define BYTES(s) s, sizeof s - 1
+
+static const struct { const char *data; gsize size; int code; const char *says; } no_pictures[] = {
+    { NULL, 0, GST_RESOURCE_ERROR_NOT_FOUND, "No such file" },
+    { BYTES(""), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
+    { BYTES("\x89PNG"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
+    { BYTES("<svg xmlns=\"http://www.w3.org/2000/svg\"/>"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
+    { BYTES(PNG "\0\1\0\0\0\1\0\0\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "65536x65536" },
+    { BYTES(PNG "\0\0\x40\0\0\0\x40\0\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "16384x16384" },
+    { BYTES(PNG "\0\0\0\0\0\0\0\x10\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "0x16" },
+    { BYTES(PNG "\xff\xff\xff\xff\xff\xff\xff\xff\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "4294967295x4294967295" },
+    { BYTES(JPEG "\xff\xd9"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
+    { BYTES(JPEG "\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x22\0\2\x11\1\3\x11\1"), GST_RESOURCE_ERROR_READ, "65535x65535" },
+    { BYTES(JPEG "\xff\xc0\0\x11\x08\0\0\0\x10\3\1\x22\0\2\x11\1\3\x11\1"), GST_RESOURCE_ERROR_READ, "16x0" },
+    { BYTES(JPEG "\xff\xe1\0\0\xff\xe1\0\0\xff\xe1\0\0"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
+    { BYTES(PNG "\0\0\0\x10\0\0\0\x10\x08\2\0\0\0"), GST_RESOURCE_ERROR_FAILED, "no element pngdec" },
+};
+
+/* The one warning that a placeholder gives, and the drawn card all the same. */
+static void no_placeholder(const char *path, int code, const char *says)
+{
+    gchar *settings = g_strdup_printf("model=test/load-delay=60000 prompt=cat is-live=true underrun=card "
+                                      "placeholder-location=%s", path);
+    Fixture f = fixture(settings, "video/x-raw,format=RGB");
+    GError *error = NULL;
+    int light = 0;
+    GstMessage *m;
+    Rgb p;
+
+    gst_harness_use_systemclock(f.h);
+    gst_harness_play(f.h);
+    m = next_message(&f, GST_MESSAGE_WARNING, 5000);
+    fail_unless(m != NULL, "%s", says);
+    gst_message_parse_warning(m, &error, NULL);
+    fail_unless(error->domain == GST_RESOURCE_ERROR && error->code == code, "%s", error->message);
+    fail_unless(strstr(error->message, says) && strstr(error->message, path), "%s", error->message);
+    g_error_free(error);
+    gst_message_unref(m);
+    for (int i = 0; i < 20 && !light; i++) {
+        p = next_rgb(&f);
+        light = brightest(p, 0, 0, p.w, p.h) > 100;
+        g_free(p.data);
+    }
+    fail_unless(light);
+    fail_unless(next_message(&f, GST_MESSAGE_WARNING, 0) == NULL);
+    fixture_end(&f);
+    g_free(settings);
+}
+
+GST_START_TEST(test_no_picture)
+{
+    gchar *path = NULL, *folder = g_dir_make_tmp("sora-picture-XXXXXX", NULL);
+
+    path = g_build_filename(folder, "a", NULL);
+    if (no_pictures[__i__].data)
+        fail_unless(g_file_set_contents(path, no_pictures[__i__].data, (gssize)no_pictures[__i__].size, NULL));
+    no_placeholder(path, no_pictures[__i__].code, no_pictures[__i__].says);
+    g_remove(path);
+    if (__i__ == 0) {                       /* what is no file at all */
+        no_placeholder(folder, GST_RESOURCE_ERROR_OPEN_READ, "wanted a file");
+        fail_unless(mkfifo(path, 0600) == 0);
+        no_placeholder(path, GST_RESOURCE_ERROR_OPEN_READ, "wanted a file");
+        no_placeholder("/dev/zero", GST_RESOURCE_ERROR_OPEN_READ, "wanted a file");
+        g_remove(path);
+    }
+    g_rmdir(folder);
+    g_free(path);
+    g_free(folder);
+}
+GST_END_TEST
+
 static Suite *sorapicture_suite(void)
 {
     Suite *s = suite_create("sorapicture");
@@ -232,6 +309,7 @@ static Suite *sorapicture_suite(void)
     tcase_add_test(t, test_no_scaling);
     tcase_add_test(t, test_border_formats);
     tcase_add_test(t, test_change_scale);
+    tcase_add_loop_test(t, test_no_picture, 0, G_N_ELEMENTS(no_pictures));
     return s;
 }
 
