@@ -64,6 +64,15 @@ GstBuffer *gst_sora_picture_read(const char *path, GstVideoInfo *info, GError **
    of memory. */
 GstBuffer *gst_sora_card(const GstVideoInfo *master, double fraction);
 
+/* Fill a rectangle of pixels inside a frame of a master with a grey: 0 black, 1 white. */
+void gst_sora_fill(GstVideoFrame *f, int x, int y, int width, int height, double shade);
+
+/* ---- gstsoramark.c ----------------------------------------------------------------------------------------------- */
+
+/* A copy of a picture in the layout of a master, with the mark in the corner of the part that is seen.  NULL: out of
+   memory. */
+GstBuffer *gst_sora_mark(GstBuffer *picture, const GstVideoInfo *master, const GstVideoRectangle *seen);
+
 /* ---- gstsoramessages.c: what goes to the bus.  Hold no lock while calling these. --------------------------------- */
 
 void gst_sora_post_error(GstElement *element, sora_result result, const char *text, const char *model);

@@ -15,27 +15,35 @@ static guint value_of(const GstVideoInfo *info, guint component, double shade)
     return component == 0 ? (guint)(16 + 219 * shade + 0.5) : 128;          /* limited range, as the library writes */
 }
 
-/* A rectangle, given in parts of the picture, in a shade of grey; at least one sample high and wide. */
-static void fill(GstVideoFrame *f, double left, double top, double right, double bottom, double shade)
+void gst_sora_fill(GstVideoFrame *f, int x, int y, int width, int height, double shade)
 {
     guint c;
 
     for (c = 0; c < GST_VIDEO_FRAME_N_COMPONENTS(f); c++) {
-        const int w = GST_VIDEO_FRAME_COMP_WIDTH(f, c), h = GST_VIDEO_FRAME_COMP_HEIGHT(f, c);
+        const int sub_x = (int)GST_VIDEO_FORMAT_INFO_W_SUB(f->info.finfo, c);
+        const int sub_y = (int)GST_VIDEO_FORMAT_INFO_H_SUB(f->info.finfo, c);
         const int step = GST_VIDEO_FRAME_COMP_PSTRIDE(f, c), stride = GST_VIDEO_FRAME_COMP_STRIDE(f, c);
         const guint depth = GST_VIDEO_FRAME_COMP_DEPTH(f, c), value = value_of(&f->info, c, shade) << (depth - 8);
-        const int x0 = (int)(left * w), y0 = (int)(top * h);
-        const int x1 = MAX(x0 + 1, (int)(right * w)), y1 = MAX(y0 + 1, (int)(bottom * h));
-        int x, y;
+        const int x0 = x >> sub_x, x1 = MIN(GST_VIDEO_FRAME_COMP_WIDTH(f, c), -(-(x + width) >> sub_x));
+        const int y0 = y >> sub_y, y1 = MIN(GST_VIDEO_FRAME_COMP_HEIGHT(f, c), -(-(y + height) >> sub_y));
+        int i, j;
 
-        for (y = y0; y < y1; y++) {
-            guint8 *p = (guint8 *)GST_VIDEO_FRAME_COMP_DATA(f, c) + y * stride + x0 * step;
-            for (x = x0; x < x1; x++, p += step) {
+        for (j = y0; j < y1; j++) {
+            guint8 *p = (guint8 *)GST_VIDEO_FRAME_COMP_DATA(f, c) + j * stride + x0 * step;
+            for (i = x0; i < x1; i++, p += step) {
                 if (depth > 8) GST_WRITE_UINT16_LE(p, value);
                 else *p = (guint8)value;
             }
         }
     }
+}
+
+/* A rectangle in parts of the picture; at least one pixel high and wide. */
+static void fill_part(GstVideoFrame *f, double left, double top, double right, double bottom, double shade)
+{
+    const int w = GST_VIDEO_FRAME_WIDTH(f), h = GST_VIDEO_FRAME_HEIGHT(f), x = (int)(left * w), y = (int)(top * h);
+
+    gst_sora_fill(f, x, y, MAX(1, (int)(right * w) - x), MAX(1, (int)(bottom * h) - y), shade);
 }
 
 GstBuffer *gst_sora_card(const GstVideoInfo *master, double fraction)
@@ -51,11 +59,11 @@ GstBuffer *gst_sora_card(const GstVideoInfo *master, double fraction)
         gst_buffer_unref(buffer);
         return NULL;
     }
-    fill(&f, 0, 0, 1, 1, fraction < 0 ? 0 : GROUND);
+    fill_part(&f, 0, 0, 1, 1, fraction < 0 ? 0 : GROUND);
     if (fraction >= 0) {
-        fill(&f, left - 2 * edge, top - 2 * rim, right + 2 * edge, bottom + 2 * rim, FRAME);
-        fill(&f, left - edge, top - rim, right + edge, bottom + rim, GROUND);
-        if (fraction > 0) fill(&f, left, top, left + (right - left) * MIN(fraction, 1), bottom, FILLING);
+        fill_part(&f, left - 2 * edge, top - 2 * rim, right + 2 * edge, bottom + 2 * rim, FRAME);
+        fill_part(&f, left - edge, top - rim, right + edge, bottom + rim, GROUND);
+        if (fraction > 0) fill_part(&f, left, top, left + (right - left) * MIN(fraction, 1), bottom, FILLING);
     }
     gst_video_frame_unmap(&f);
     return buffer;

@@ -159,13 +159,14 @@ static gboolean go(GstSoraSrc *self)
     return TRUE;
 }
 
-/* From the master to the caps, as scale-mode is now. */
-static gboolean set_converter(GstSoraSrc *self, const GstVideoInfo *out)
+/* From the master to the caps, as scale-mode and watermark are now. */
+static gboolean set_looks(GstSoraSrc *self, const GstVideoInfo *out)
 {
     GstSoraFlow *f = &self->flow;
 
     GST_OBJECT_LOCK(self);
     f->scale = self->scale_mode;
+    f->mark = self->watermark;
     GST_OBJECT_UNLOCK(self);
     g_clear_pointer(&f->convert, gst_video_converter_free);
     gst_clear_buffer(&f->last);
@@ -231,7 +232,7 @@ static gboolean set_caps(GstBaseSrc *base, GstCaps *caps)
         set_rate(self, &out);
         if (f->format == SORA_FORMAT_COUNT || !go(self)) return FALSE;
     }
-    if (!set_converter(self, &out)) return FALSE;
+    if (!set_looks(self, &out)) return FALSE;
     GST_OBJECT_LOCK(self);
     if (again && !f->seeked && (out.fps_n != f->out.fps_n || out.fps_d != f->out.fps_d)) go_on_at(f, &out);
     f->out = out;
@@ -297,10 +298,18 @@ failed:
 GstFlowReturn gst_sora_flow_render(GstSoraSrc *self, GstBuffer *master, GstBuffer **out)
 {
     GstSoraFlow *f = &self->flow;
+    GstBuffer *marked = f->mark ? gst_sora_mark(master, &f->master, &f->place.src) : NULL;
+    GstFlowReturn r = GST_FLOW_OK;
 
-    if (f->convert) return gst_sora_flow_convert(self, f->convert, &f->master, master, out);
-    *out = gst_buffer_copy(master);
-    return GST_FLOW_OK;
+    if (f->mark && !marked) {
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("Out of memory for a picture."), (NULL));
+        return GST_FLOW_ERROR;
+    }
+    if (f->convert) r = gst_sora_flow_convert(self, f->convert, &f->master, marked ? marked : master, out);
+    else if (marked) *out = g_steal_pointer(&marked);
+    else *out = gst_buffer_copy(master);
+    gst_clear_buffer(&marked);
+    return r;
 }
 
 /* Give *out its place in the stream and move on. */
@@ -488,9 +497,9 @@ static gboolean keep_looks(GstSoraSrc *self)
     gboolean same;
 
     GST_OBJECT_LOCK(self);
-    same = self->flow.scale == self->scale_mode;
+    same = self->flow.scale == self->scale_mode && self->flow.mark == self->watermark;
     GST_OBJECT_UNLOCK(self);
-    return same || set_converter(self, &self->flow.out);
+    return same || set_looks(self, &self->flow.out);
 }
 
 /* Until there is content for the next output frame, or, live, its slot has come. */

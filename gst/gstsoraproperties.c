@@ -16,7 +16,7 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE, PROP_PLACEHOLDER,
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE, PROP_PLACEHOLDER, PROP_WATERMARK,
     PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
@@ -114,6 +114,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROP_KEEP_MODEL: self->keep_model = g_value_get_boolean(value); break;
     case PROP_UNLOAD_AFTER: self->unload_after = g_value_get_uint64(value); break;
     case PROP_RATE_MODE: self->rate_mode = (GstSoraRate)g_value_get_enum(value); break;
+    case PROP_WATERMARK: self->watermark = g_value_get_boolean(value); break;
     case PROP_SCALE_MODE: self->scale_mode = (GstSoraScale)g_value_get_enum(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
@@ -188,6 +189,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_UNLOAD_AFTER: g_value_set_uint64(value, self->unload_after); break;
     case PROP_RATE_MODE: g_value_set_enum(value, (gint)self->rate_mode); break;
     case PROP_PLACEHOLDER: g_value_set_string(value, self->placeholder.location); break;
+    case PROP_WATERMARK: g_value_set_boolean(value, self->watermark); break;
     case PROP_SCALE_MODE: g_value_set_enum(value, (gint)self->scale_mode); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
@@ -307,6 +309,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      */
     INSTALL(PROP_PLACEHOLDER, g_param_spec_string("placeholder-location", "placeholder-location",
         "Live, with underrun=card: a PNG or JPEG picture in place of the drawn card", NULL, playing));
+    /**
+     * GstSoraSrc:watermark:
+     *
+     * The letters AI in the lower right corner of every picture that the element makes.  The marking for machines is
+     * that of the property tags.
+     */
+    INSTALL(PROP_WATERMARK, g_param_spec_boolean("watermark", "watermark",
+        "Show in a corner of the picture that it is AI-made", FALSE, playing));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",

@@ -58,6 +58,7 @@ typedef struct GstSoraFlow {
     GstVideoConverter *convert; /* NULL: frames go out as they are */
     GstSoraScale scale;         /* what that was made for, ... */
     GstSoraPlace place;         /* ... and which part of the master it shows where */
+    gboolean mark;              /* frames have the watermark */
 
     GstClockTime origin;        /* time of output frame 0 at the negotiated rate */
     gint64 n;                   /* output frame that comes next */
@@ -97,6 +98,7 @@ struct _GstSoraSrc {
     gboolean        post_messages;
     GstSoraScale    scale_mode;
     GstSoraRate     rate_mode;
+    gboolean        watermark;
     GstSoraUnderrun underrun;
     GstSoraPlaceholder placeholder;
     GstSoraPrebuffer prebuffer;

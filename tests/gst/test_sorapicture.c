@@ -221,6 +221,120 @@ GST_START_TEST(test_change_scale)
 }
 GST_END_TEST
 
+/* ---- watermark ---- */
+
+/* Whether the mark is read in the lower right corner of a part of the picture, at cells of this size. */
+static gboolean reads_ai(Rgb p, int right, int bottom, int cell)
+{
+    static const char *const rows[] = { "..###..###.", ".#...#..#..", ".#...#..#..", ".#####..#..", ".#...#..#..",
+                                        ".#...#..#..", ".#...#.###." };
+    const int x0 = (right - 13 * cell) & ~1, y0 = (bottom - 11 * cell) & ~1;
+
+    for (int row = 0; row < 7; row++)
+        for (int column = 0; column < 11; column++) {
+            const int x = x0 + column * cell + cell / 2, y = y0 + (row + 1) * cell + cell / 2;
+            const int bright = brightest(p, x, y, 1, 1);
+            if (rows[row][column] == '#' ? bright < 150 : bright > 100) return FALSE;
+        }
+    return TRUE;
+}
+
+GST_START_TEST(test_watermark)
+{
+    static const struct { int w, h, cell; } sizes[] = { { 320, 180, 2 }, { 640, 360, 3 }, { 1920, 1080, 9 }, { 180, 320, 1 } };
+
+    for (guint k = 0; k < G_N_ELEMENTS(sizes); k++) {
+        const int w = sizes[k].w, h = sizes[k].h, cell = sizes[k].cell, mw = 13 * cell + 1, mh = 11 * cell + 1;
+        gchar *caps = g_strdup_printf("video/x-raw,format=RGB,width=%d,height=%d", w, h);
+        Rgb plain = first_rgb(ANY, caps), marked = first_rgb(ANY "watermark=true", caps);
+
+        fail_unless(reads_ai(marked, w, h, cell) && !reads_ai(plain, w, h, cell), "%s", caps);
+        fail_unless(same_part(plain, 0, 0, marked, 0, 0, w, h - mh), "%s", caps);           /* and nothing else */
+        fail_unless(same_part(plain, 0, h - mh, marked, 0, h - mh, w - mw, mh), "%s", caps);
+        g_free(plain.data);
+        g_free(marked.data);
+        g_free(caps);
+    }
+}
+GST_END_TEST
+
+/* In the corner of what is seen of the picture. */
+GST_START_TEST(test_watermark_scaled)
+{
+    Rgb p = first_rgb(OWN "watermark=true", "video/x-raw,format=RGB,width=320,height=320");
+
+    fail_unless(reads_ai(p, 320, 250, 2));
+    g_free(p.data);
+    p = first_rgb(OWN "watermark=true scale-mode=crop", "video/x-raw,format=RGB,width=180,height=180");
+    fail_unless(reads_ai(p, 180, 180, 1));
+    g_free(p.data);
+}
+GST_END_TEST
+
+GST_START_TEST(test_watermark_formats)
+{
+    guint n;
+    const GstVideoFormat *all = gst_video_formats_raw(&n);
+
+    for (guint k = 0; k < n; k++) {
+        gchar *caps = g_strdup_printf("video/x-raw,format=%s,width=640,height=480", gst_video_format_to_string(all[k]));
+        Rgb p = first_rgb(ANY "watermark=true", caps);
+
+        fail_unless(reads_ai(p, 640, 480, 4), "%s", caps);
+        g_free(p.data);
+        g_free(caps);
+    }
+}
+GST_END_TEST
+
+/* On what goes out, not on what is kept: off again, and sought back, there is no trace of it; on, it is the same again. */
+GST_START_TEST(test_watermark_kept)
+{
+    Fixture f = fixture(ANY, "video/x-raw,format=I420");
+    gchar *sums[2];
+
+    gst_harness_play(f.h);
+    for (int turn = 0; turn < 5; turn++) {
+        GstBuffer *b;
+        gchar *sum;
+
+        if (turn) g_object_set(f.h->element, "watermark", turn % 2 != 0, NULL);
+        if (turn)
+            fail_unless(gst_element_seek(f.h->element, 1, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET, 0,
+                                         GST_SEEK_TYPE_NONE, 0));
+        while ((b = gst_harness_pull(f.h)) && GST_BUFFER_OFFSET(b) != 0) gst_buffer_unref(b);
+        sum = sum_of(b);
+        gst_buffer_unref(b);
+        if (turn < 2) sums[turn] = sum;
+        else fail_unless_equals_string(sum, sums[turn % 2]);
+        if (turn >= 2) g_free(sum);
+    }
+    fail_unless(strcmp(sums[0], sums[1]));
+    g_free(sums[0]);
+    g_free(sums[1]);
+    fixture_end(&f);
+}
+GST_END_TEST
+
+/* Live: what is black before the first picture, looped and held has it, too. */
+GST_START_TEST(test_watermark_live)
+{
+    Fixture f = fixture("model=test/size=320x180/steps=1/step-delay=100/chunk-frames=1/rate=25 "
+                        "prompt=cat num-frames=0 is-live=true underrun=loop watermark=true", "video/x-raw,format=RGB");
+    Rgb p;
+
+    gst_harness_use_systemclock(f.h);
+    gst_harness_play(f.h);
+    for (int i = 0; i < 25; i++) {
+        if (i == 10) gst_util_set_object_arg(G_OBJECT(f.h->element), "underrun", "hold");
+        p = next_rgb(&f);
+        fail_unless(reads_ai(p, 320, 180, 2), "%d", i);
+        g_free(p.data);
+    }
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* ---- placeholder-location: what is no picture.  checks.py has pictures, for which it has the decoders. ---- */
 
 #define PNG  "\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -309,6 +423,11 @@ static Suite *sorapicture_suite(void)
     tcase_add_test(t, test_no_scaling);
     tcase_add_test(t, test_border_formats);
     tcase_add_test(t, test_change_scale);
+    tcase_add_test(t, test_watermark);
+    tcase_add_test(t, test_watermark_scaled);
+    tcase_add_test(t, test_watermark_formats);
+    tcase_add_test(t, test_watermark_kept);
+    tcase_add_test(t, test_watermark_live);
     tcase_add_loop_test(t, test_no_picture, 0, G_N_ELEMENTS(no_pictures));
     return s;
 }
