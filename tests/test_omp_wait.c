@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* While a context is open, a thread that waits at the end of a parallel region sleeps: seen in the time of the CPU. */
+/* While a context is open, a thread that waits at the end of a parallel region sleeps: seen in the time of the CPU.  Passes
+   that have the CPUs to themselves make it spin, and others end that. */
 #include <omp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "near.h"
+#include "tensor/omp_wait.h"
 #include "tensor/tensor.h"
 
 static double cpu_seconds(void)
@@ -47,6 +51,55 @@ START_TEST(test_sleeps)
 }
 END_TEST
 
+/* 20 ms with many barriers, as a pass of a small model is. */
+static void pass(void)
+{
+    static volatile float x[2];
+    struct sr_omp_pass p;
+
+    sr_omp_pass_begin(&p, 2);
+    for (int i = 0; i < 400; i++) {
+#pragma omp parallel num_threads(2)
+        for (int k = 0; k < 20000; k++) x[omp_get_thread_num()] += 1;
+    }
+    sr_omp_pass_end(&p);
+}
+
+static atomic_bool burn_on;
+
+static void *burn(void *unused)
+{
+    while (atomic_load(&burn_on)) { }
+    return unused;
+}
+
+START_TEST(test_follows_the_machine)
+{
+    const double start = (double)time(NULL);
+    pthread_t burner[8];
+    double load = 0;
+    struct sr_ctx *c;
+
+    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, 2, ~0u, NULL, NULL, NULL), SORA_OK);
+    ck_assert(!sr_omp_spins());
+    while (!sr_omp_spins() && (double)time(NULL) < start + 20) pass();
+    if (!sr_omp_spins()) {
+        ck_assert_int_gt(getloadavg(&load, 1), 0);
+        ck_assert_msg(omp_get_num_procs() < 2 || load > 0.6 * omp_get_num_procs(), "never spins, with a load of %.2f", load);
+    }
+    atomic_store(&burn_on, true);
+    for (size_t i = 0; i < SR_COUNT(burner); i++) ck_assert_int_eq(pthread_create(&burner[i], NULL, burn, NULL), 0);
+    for (int i = 0; i < 3; i++) pass();
+    ck_assert_msg(omp_get_num_procs() > 4 || !sr_omp_spins(), "spins beside %d others", (int)SR_COUNT(burner));
+    atomic_store(&burn_on, false);
+    for (size_t i = 0; i < SR_COUNT(burner); i++) pthread_join(burner[i], NULL);
+    sr_ctx_close(&c);
+    ck_assert_int_eq(sr_ctx_open(&c, SR_F32, 2, ~0u, NULL, NULL, NULL), SORA_OK);      /* a new one begins asleep */
+    ck_assert(!sr_omp_spins());
+    sr_ctx_close(&c);
+}
+END_TEST
+
 /* The other tests run with a wait policy, which OpenMP has read by now: once more without it. */
 __attribute__((constructor)) static void without_policy(int argc, char **argv)
 {
@@ -55,4 +108,4 @@ __attribute__((constructor)) static void without_policy(int argc, char **argv)
     execv("/proc/self/exe", argv);
 }
 
-RUN_TESTS("omp_wait", test_sleeps)
+RUN_TESTS("omp_wait", test_sleeps, test_follows_the_machine)

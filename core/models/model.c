@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which family a file is of, and the checks that all families share. */
 #include "models/family.h"
+#include "tensor/omp_wait.h"
 
 struct sr_model {
     const struct sr_model_family *family;
@@ -96,13 +97,17 @@ sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, c
 static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in, size_t most,
                         bool commit, float *out, sora_error *err)
 {
+    struct sr_omp_pass omp;
+
     if (which < 0 || which >= m->prompts || !(m->have_text >> which & 1))
         return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d has no text", which);
     if (commit && !m->caches)
         return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
     if (in->F < 1 || in->F > most)
         return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, most);
+    sr_omp_pass_begin(&omp, c->threads);
     m->family->forward(c, m->m, which, in, commit, out);
+    sr_omp_pass_end(&omp);
     return outcome(c, err);
 }
 
