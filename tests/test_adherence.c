@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pocket shows what prompts ask for, told from the pixels; with damaged weights it does not, and the same look tells that. */
+#include <math.h>
+#include <sys/stat.h>
+#include <sora/sora.h>
+
+#include "base/base.h"
+#include "near.h"
+#include "folder.h"
+
+enum { W = 512, H = 288, LOWER = 72 };  /* pixels; rows at the bottom that are ground in every landscape */
+static float picture[3][H][W];
+
+/* Degrees of the colour circle; -1: no strong colour. */
+static float hue(float r, float g, float b)
+{
+    const float most = fmaxf(r, fmaxf(g, b)), d = most - fminf(r, fminf(g, b));
+
+    if (d < 0.4f) return -1;
+    if (most == r) return 60 * fmodf((g - b) / d + 6, 6);
+    return most == g ? 60 * ((b - r) / d + 2) : 60 * ((r - g) / d + 4);
+}
+
+static const struct { const char *name; float hue; } colours[] = {      /* blue is the sky, too */
+    { "red", 0 }, { "orange", 30 }, { "yellow", 51 }, { "green", 133 }, { "purple", 276 }, { "pink", 331 },
+};
+
+struct look {
+    float ground[3], light;             /* means, 0..1 */
+    int of[SR_COUNT(colours)];          /* pixels */
+};
+
+static struct look look(void)
+{
+    struct look l = { 0 };
+
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            const float r = picture[0][y][x], g = picture[1][y][x], b = picture[2][y][x], h = hue(r, g, b);
+
+            l.light += (0.2126f * r + 0.7152f * g + 0.0722f * b) / (W * H);
+            for (int c = 0; c < 3 && y >= H - LOWER; c++) l.ground[c] += picture[c][y][x] / (W * LOWER);
+            for (size_t k = 0; h >= 0 && k < SR_COUNT(colours); k++)
+                l.of[k] += fabsf(remainderf(h - colours[k].hue, 360)) < 15;
+        }
+    return l;
+}
+
+static struct look shown(const char *model, const char *prompt)
+{
+    sora_options o;
+    sora_frame f;
+    sora_session *s;
+    sora_error err;
+
+    sora_options_init(&o);
+    o.model = model;
+    o.prompt = prompt;
+    o.seed = 3;
+    o.frames = 1;
+    o.format = SORA_FORMAT_RGBPF32;
+    sora_frame_init(&f);
+    for (int c = 0; c < 3; c++) f.data[c] = (uint8_t *)picture[c], f.stride[c] = sizeof picture[c][0];
+    ck_assert_msg(sora_session_open(&s, &o, &err) == SORA_OK, "%s", err.text);
+    ck_assert_msg(sora_session_next(s, &f, &err) == SORA_OK, "%s", err.text);
+    sora_session_close(&s);
+    return look();
+}
+
+static bool is_desert(const float *c) { return c[0] > c[1] + 0.1f && c[1] > c[2] + 0.1f; }
+static bool is_water(const float *c)  { return c[2] > c[1] + 0.1f && c[1] > c[0] + 0.1f; }
+static bool is_grass(const float *c)  { return c[1] > c[0] + 0.1f && c[1] > c[2] + 0.1f; }
+static bool is_snow(const float *c)   { return c[0] > 0.6f && c[1] > 0.6f && c[2] > 0.6f; }
+
+static const struct { const char *name; bool (*is)(const float *rgb); } grounds[] = {
+    { "sand dunes", is_desert }, { "the sea", is_water }, { "green hills", is_grass }, { "a snowfield", is_snow },
+};
+#define ASKED (SR_COUNT(colours) + 2 * SR_COUNT(grounds) + 1)
+
+/* How many of ASKED prompts show what they say: the colour of a ball, the ground by day, the light at night, a sunset. */
+static int right(const char *model)
+{
+    char prompt[100];
+    struct look l;
+    int n = 0;
+
+    for (size_t i = 0; i < SR_COUNT(colours); i++) {
+        int others = 0;
+        snprintf(prompt, sizeof prompt, "a %s ball over the snow under a cloudy sky", colours[i].name);
+        l = shown(model, prompt);
+        for (size_t k = 0; k < SR_COUNT(colours); k++) others += k == i ? 0 : l.of[k];
+        n += l.of[i] > 800 && others < l.of[i] / 2;
+    }
+    for (size_t i = 0; i < SR_COUNT(grounds); i++) {
+        snprintf(prompt, sizeof prompt, "%s by day", grounds[i].name);
+        l = shown(model, prompt);
+        n += grounds[i].is(l.ground) && l.light > 0.45f;
+        snprintf(prompt, sizeof prompt, "%s at night", grounds[i].name);
+        n += shown(model, prompt).light < 0.35f;
+    }
+    l = shown(model, "the sea at sunset");
+    return n + (l.of[0] + l.of[1] > W * H / 10);
+}
+
+START_TEST(test_shows_what_is_asked)
+{
+    const int n = right("pocket");
+
+    ck_assert_msg(n >= (int)ASKED - 1, "%d of %d prompts show what they say", n, (int)ASKED);
+}
+END_TEST
+
+/* The same folder, whose text encoder says nothing. */
+START_TEST(test_damage_shows)
+{
+    static const char *const parts[] = { "model_index.json", "scheduler", "tokenizer", "transformer", "vae", "sora.json" };
+    char from[600];
+    uint64_t head = 0;
+    size_t size;
+    char *file;
+    FILE *f;
+    int n;
+
+    folder_make(NULL, 0);
+    for (size_t i = 0; i < SR_COUNT(parts); i++) {
+        snprintf(from, sizeof from, "%s/models/pocket/%s", getenv("SRCDIR"), parts[i]);
+        ck_assert_int_eq(symlink(from, in_folder(parts[i])), 0);
+    }
+    ck_assert_int_eq(mkdir(in_folder("text_encoder"), 0700), 0);
+    snprintf(from, sizeof from, "%s/models/pocket/text_encoder/config.json", getenv("SRCDIR"));
+    ck_assert_int_eq(symlink(from, in_folder("text_encoder/config.json")), 0);
+    snprintf(from, sizeof from, "%s/models/pocket/text_encoder/model.safetensors", getenv("SRCDIR"));
+    ck_assert_int_eq(sr_read_file(&file, &size, 64 << 20, from, NULL), SORA_OK);
+    memcpy(&head, file, sizeof head);
+    memset(file + 8 + head, 0, size - 8 - head);
+    ck_assert((f = fopen(in_folder("text_encoder/model.safetensors"), "w")) != NULL);
+    ck_assert(fwrite(file, size, 1, f) == 1 && fclose(f) == 0);
+    sr_free(file);
+
+    n = right(folder);
+    ck_assert_msg(n <= (int)ASKED / 2, "%d of %d prompts show what they say, with a text encoder of zeros", n, (int)ASKED);
+    folder_remove();
+}
+END_TEST
+
+RUN_TESTS("adherence", test_shows_what_is_asked, test_damage_shows)
