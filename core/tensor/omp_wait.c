@@ -16,6 +16,7 @@
 #include <omp.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -24,6 +25,7 @@
 
 #define BUSY_SHARE 0.85             /* of a CPU that a spinning thread has, below which others want it */
 #define BUSY_PREEMPTED 400          /* times a second and team that sleeping threads lose their CPU */
+#define ENOUGH_S 0.1                /* of passes to judge by: one that was disturbed says nothing */
 #define PATIENCE_S 0.2              /* of quiet before they spin; doubled each time that it was a mistake */
 #define PATIENCE_MAX_S 25.6
 
@@ -32,6 +34,7 @@ static int users;
 static pthread_t team;
 static bool made, spins;
 static double since_s, patience_s = PATIENCE_S;                     /* since: when it was last seen busy, or began to spin */
+static struct { double wall_s, cpu_s, preempted; } seen;            /* in passes since the last judgement; cpu: a thread's */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
@@ -54,6 +57,7 @@ static void *sleep_together(void *arg)
 static void make_team(void)
 {
     end = spins = false;
+    memset(&seen, 0, sizeof seen);
     made = pthread_create(&team, NULL, sleep_together, NULL) == 0;
 }
 
@@ -129,29 +133,39 @@ void sr_omp_pass_begin(struct sr_omp_pass *p, int threads)
     p->wall_s = now_s(CLOCK_MONOTONIC);
 }
 
+/* With users_lock: how to wait from now on. */
+static void judge(double now)
+{
+    const bool busy = spins ? seen.cpu_s < BUSY_SHARE * seen.wall_s : seen.preempted > BUSY_PREEMPTED * seen.wall_s;
+
+    memset(&seen, 0, sizeof seen);
+    if (busy) since_s = now;
+    if (busy && spins) {
+        patience_s = SR_MIN(2 * patience_s, PATIENCE_MAX_S);
+        make_team();
+    } else if (!spins && now - since_s > patience_s) {
+        end_team();
+        spins = true;
+        since_s = now;
+    } else if (spins && now - since_s > PATIENCE_MAX_S) {
+        patience_s = PATIENCE_S;
+    }
+}
+
 void sr_omp_pass_end(const struct sr_omp_pass *p)
 {
-    double now = now_s(CLOCK_MONOTONIC), wall_s = now - p->wall_s, cpu_s;
+    const double now = now_s(CLOCK_MONOTONIC);
+    double cpu_s;
     long preempted;
-    bool busy;
 
-    if (p->threads < 2 || wall_s < 1e-3) return;
+    if (p->threads < 2) return;
     look(p->threads, &cpu_s, &preempted);
-    busy = p->spins ? cpu_s - p->cpu_s < BUSY_SHARE * wall_s * p->threads
-                    : (double)(preempted - p->preempted) > BUSY_PREEMPTED * wall_s;
     pthread_mutex_lock(&users_lock);
     if (p->spins == spins) {                        /* else another session has changed it meanwhile */
-        if (busy && spins) {
-            patience_s = SR_MIN(2 * patience_s, PATIENCE_MAX_S);
-            make_team();
-        }
-        if (busy) since_s = now;
-        if (!spins && now - since_s > patience_s) {
-            end_team();
-            spins = true;
-            since_s = now;
-        }
-        if (spins && now - since_s > PATIENCE_MAX_S) patience_s = PATIENCE_S;
+        seen.wall_s += now - p->wall_s;
+        seen.cpu_s += (cpu_s - p->cpu_s) / p->threads;
+        seen.preempted += (double)(preempted - p->preempted);
+        if (seen.wall_s >= ENOUGH_S) judge(now);
     }
     pthread_mutex_unlock(&users_lock);
 }
