@@ -38,6 +38,8 @@ struct GstSoraJob {
     gboolean late;                      /* counted in late.running */
     guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
     gboolean over;                      /* nothing more is made */
+    gboolean paused;                    /* no chunk is begun but the first, ... */
+    gint64   wanted;                    /* ... unless somebody waits for a frame of it: for this one; -1: nobody waits */
     sora_result result;                 /* SORA_OK until the work ends */
     GstSoraPlan plan;                   /* once `go` is set; prebuffer becomes NONE when play has begun */
 
@@ -157,9 +159,13 @@ static void on_progress(void *user, const sora_progress *p)
 static void on_chunk(void *user, sora_chunk *c)
 {
     GstSoraJob *job = user;
-    GstElement *owner = g_weak_ref_get(&job->owner);
+    GstElement *owner;
 
-    if (!owner) return;
+    g_mutex_lock(&job->lock);
+    while (c->chunk > 0 && job->paused && job->wanted < c->frame && job->plan.prebuffer == GST_SORA_PREBUFFER_NONE &&
+           !job->cancelled && !job->over) g_cond_wait(&job->cond, &job->lock);
+    g_mutex_unlock(&job->lock);
+    if (!(owner = g_weak_ref_get(&job->owner))) return;
     job->calls->chunk(owner, &job->info, c);
     gst_object_unref(owner);
 }
@@ -382,6 +388,7 @@ static gpointer job_thread(gpointer data)
     /* Before the stream learns of its end: who sets another prompt now has it follow without EOS. */
     g_mutex_lock(&job->lock);
     job->over = TRUE;
+    g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (loaded) tell(job, FALSE, r);
     g_mutex_lock(&job->lock);
@@ -422,6 +429,7 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     job->info = *info;
     job->previous = previous ? gst_sora_job_ref(previous) : NULL;
     job->run = run;
+    job->wanted = -1;
     job->open = open;
     job->calls = calls;
     job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
@@ -517,9 +525,12 @@ GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, Gs
         else if (job->result == SORA_EOS || job->cancelled) w = GST_SORA_WAIT_EOS;
         else if (job->result < 0) w = GST_SORA_WAIT_ERROR;
         if (w != GST_SORA_WAIT_TIMEOUT || !more) break;
+        if (job->wanted != index) g_cond_broadcast(&job->cond);
+        job->wanted = index;
         if (deadline < 0) g_cond_wait(&job->cond, &job->lock);
         else more = g_cond_wait_until(&job->cond, &job->lock, deadline);
     }
+    job->wanted = -1;
     if (w == GST_SORA_WAIT_PROGRESS) {
         job->told_us = g_get_monotonic_time();
         job->news = FALSE;
@@ -532,6 +543,14 @@ void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing)
 {
     g_mutex_lock(&job->lock);
     job->flushing = flushing;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+void gst_sora_job_set_paused(GstSoraJob *job, gboolean paused)
+{
+    g_mutex_lock(&job->lock);
+    job->paused = paused;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
 }

@@ -106,6 +106,9 @@ gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep);
 GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame);
 void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing);
 
+/* Paused, a chunk after the first is begun only when gst_sora_job_wait() has no frame to give.  Never waits. */
+void gst_sora_job_set_paused(GstSoraJob *job, gboolean paused);
+
 /* Returns the progress that has begun and not ended.  The caller posts its end. */
 guint gst_sora_job_cancel(GstSoraJob *job);
 /* Of a cancelled job: free its frames now, in this thread, whenever its own ends. */

@@ -98,6 +98,15 @@ failed:
     return FALSE;
 }
 
+/* Under the object lock as a whole, or the word of two threads could arrive in the wrong order. */
+void gst_sora_src_update_paused(GstSoraSrc *self)
+{
+    const gboolean paused = !self->playing && !self->generate_in_paused;
+
+    if (self->job) gst_sora_job_set_paused(self->job, paused);
+    if (self->next) gst_sora_job_set_paused(self->next, paused);
+}
+
 gboolean gst_sora_src_renew_job(GstSoraSrc *self)
 {
     GstSoraJob *job, *old;
@@ -121,6 +130,7 @@ gboolean gst_sora_src_renew_job(GstSoraSrc *self)
     GST_OBJECT_LOCK(self);
     self->job = job;
     self->stopped = FALSE;
+    gst_sora_src_update_paused(self);
     GST_OBJECT_UNLOCK(self);
     gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_START, "open", "Loading the model", 0);
     gst_sora_post_progress(GST_ELEMENT(self), GST_PROGRESS_TYPE_START, "request", "Making the first frame", 0);
@@ -187,6 +197,7 @@ static gboolean try_chain(GstSoraSrc *self, const GstSoraSettings *settings, con
         if (taken) {
             self->next = gst_sora_job_ref(next);
             self->chained = TRUE;
+            gst_sora_src_update_paused(self);
             GST_BASE_SRC(self)->segment.duration = GST_CLOCK_TIME_NONE;
         }
         GST_OBJECT_UNLOCK(self);
@@ -334,6 +345,14 @@ static gboolean stop(GstBaseSrc *base)
     return TRUE;
 }
 
+static void set_playing(GstSoraSrc *self, gboolean playing)
+{
+    GST_OBJECT_LOCK(self);
+    self->playing = playing;
+    gst_sora_src_update_paused(self);
+    GST_OBJECT_UNLOCK(self);
+}
+
 static GstStateChangeReturn change_state(GstElement *element, GstStateChange transition)
 {
     GstSoraSrc *self = GST_SORA_SRC(element);
@@ -346,7 +365,9 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange tra
         gst_sora_settings_clear(&settings);
         gst_sora_park_open(self, TRUE);
     }
+    if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING) set_playing(self, TRUE);
     r = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
+    if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED) set_playing(self, FALSE);
     if (transition == GST_STATE_CHANGE_READY_TO_NULL) gst_sora_park_open(self, FALSE);
     return r;
 }

@@ -99,6 +99,7 @@ struct _GstSoraSrc {
     GstSoraScale    scale_mode;
     GstSoraRate     rate_mode;
     gboolean        watermark;
+    gboolean        generate_in_paused;
     GstSoraUnderrun underrun;
     GstSoraPlaceholder placeholder;
     GstSoraPrebuffer prebuffer;
@@ -113,6 +114,7 @@ struct _GstSoraSrc {
     GstSoraJob     *next;       /* takes over where job ends; NULL: none */
     guint           run_number; /* counts stop(): what an older run says is not heard */
     guint           generations;    /* of this run, begun and not ended */
+    gboolean        playing;    /* the state is PLAYING, or will be at once */
     gboolean        stopped;    /* told to end: nothing follows what is made */
     gboolean        chained;    /* one has taken over, or will: there is no length, and no seeking */
     sora_info       info;       /* of the job; rate_num 0: none yet */
@@ -132,6 +134,8 @@ struct _GstSoraSrc {
 gboolean    gst_sora_src_renew_job(GstSoraSrc *self);       /* as before, from frame 0 */
 GstSoraJob *gst_sora_src_ref_job(GstSoraSrc *self);
 void        gst_sora_src_cancel(GstSoraSrc *self);          /* the work; what is made already is still shown */
+
+void        gst_sora_src_update_paused(GstSoraSrc *self);   /* what it depends on has changed; with the object lock */
 
 /* From now, or after the clip, another job with this prompt and seed; -1: the seed there is.  Any thread. */
 void        gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed, gboolean now);

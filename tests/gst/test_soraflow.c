@@ -403,6 +403,127 @@ GST_START_TEST(test_renegotiate)
 }
 GST_END_TEST
 
+/* ---- PAUSED ---- */
+
+static gint64 generated(Fixture *f)
+{
+    GstStructure *stats;
+    gint64 n;
+
+    g_object_get(f->h->element, "stats", &stats, NULL);
+    fail_unless(gst_structure_get_int64(stats, "frames-generated", &n));
+    gst_structure_free(stats);
+    return n;
+}
+
+/* Within two seconds. */
+static gboolean grows(Fixture *f, gint64 from)
+{
+    for (int i = 0; i < 200 && generated(f) <= from; i++) g_usleep(10000);
+    return generated(f) > from;
+}
+
+static int to_pass;
+
+static GstPadProbeReturn pass_some(GstPad *pad, GstPadProbeInfo *info, gpointer unused)
+{
+    return --to_pass >= 0 ? GST_PAD_PROBE_PASS : GST_PAD_PROBE_OK;
+}
+
+/* So many buffers pass, the next one stands, as before a sink that has its preroll. */
+static void let_pass(Fixture *f, int n)
+{
+    GstPad *pad = gst_element_get_static_pad(f->h->element, "src");
+    const gulong id = (gulong)GPOINTER_TO_SIZE(g_object_get_data(G_OBJECT(pad), "probe"));
+
+    to_pass = n;
+    g_object_set_data(G_OBJECT(pad), "probe", GSIZE_TO_POINTER(gst_pad_add_probe(pad,
+        GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER, pass_some, NULL, NULL)));
+    if (id) gst_pad_remove_probe(pad, id);          /* which lets the new one see what stands */
+    gst_object_unref(pad);
+}
+
+static const char *const pausing[] = { "", "is-live=true " };
+
+GST_START_TEST(test_generate_in_paused)
+{
+    gchar *settings = g_strconcat("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=0 "
+                                  "generate-in-paused=false ", pausing[__i__], NULL);
+    Fixture f = fixture(settings, "video/x-raw,framerate=25/1");
+    gint64 n;
+
+    let_pass(&f, 0);
+    gst_harness_use_systemclock(f.h);
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    if (__i__ == 0) {
+        fail_unless(grows(&f, 3));                          /* the first chunk, by which a sink prerolls */
+        g_usleep(300000);
+        fail_unless_equals_int64(generated(&f), 4);
+        let_pass(&f, 6);                                    /* who asks for more gets it */
+        g_usleep(300000);
+        fail_unless_equals_int64(generated(&f), 8);
+    }
+    gst_element_set_state(f.h->element, GST_STATE_PLAYING);
+    fail_unless(grows(&f, 20));
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    g_usleep(100000);                                       /* what is begun is finished */
+    n = generated(&f);
+    g_usleep(300000);
+    fail_unless_equals_int64(generated(&f), n);
+    gst_element_set_state(f.h->element, GST_STATE_PLAYING);
+    let_pass(&f, 1000);
+    fail_unless(grows(&f, n));
+    fixture_end(&f);
+    g_free(settings);
+}
+GST_END_TEST
+
+/* By default, and when it is set again, the store fills up to its limit. */
+GST_START_TEST(test_generate_in_paused_again)
+{
+    Fixture f = fixture("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=0", NULL);
+
+    let_pass(&f, 0);
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    fail_unless(grows(&f, 20));
+    gst_element_set_state(f.h->element, GST_STATE_READY);
+    g_object_set(f.h->element, "generate-in-paused", FALSE, NULL);
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    g_usleep(400000);
+    fail_unless_equals_int64(generated(&f), 4);
+    assert_quick(g_object_set(f.h->element, "generate-in-paused", TRUE, NULL));
+    fail_unless(grows(&f, 20));
+    fixture_end(&f);
+}
+GST_END_TEST
+
+/* What is made before the first frame goes out is made in PAUSED, too, and what a seek waits for. */
+GST_START_TEST(test_preroll_all_the_same)
+{
+    Fixture f = fixture("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=40 prebuffer=full "
+                        "generate-in-paused=false", "video/x-raw,framerate=25/1");
+    GstBuffer *b;
+
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    b = next_buffer(&f);
+    fail_unless(b && generated(&f) == 40);
+    gst_buffer_unref(b);
+    fixture_end(&f);
+
+    f = fixture("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=40 "
+                "generate-in-paused=false", "video/x-raw,framerate=25/1");
+    let_pass(&f, 0);
+    gst_element_set_state(f.h->element, GST_STATE_PAUSED);
+    fail_unless(grows(&f, 3));
+    fail_unless(gst_element_seek(f.h->element, 1, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET,
+                                 (gint64)GST_SECOND, GST_SEEK_TYPE_NONE, 0));
+    fail_unless(grows(&f, 25));
+    g_usleep(200000);
+    fail_unless_equals_int64(generated(&f), 28);
+    fixture_end(&f);
+}
+GST_END_TEST
+
 /* ---- Endings ---- */
 
 GST_START_TEST(test_endless)
@@ -544,6 +665,9 @@ static Suite *soraflow_suite(void)
     tcase_add_test(t, test_retime);
     tcase_add_test(t, test_retime_renegotiate);
     tcase_add_test(t, test_renegotiate);
+    tcase_add_loop_test(t, test_generate_in_paused, 0, G_N_ELEMENTS(pausing));
+    tcase_add_test(t, test_generate_in_paused_again);
+    tcase_add_test(t, test_preroll_all_the_same);
     tcase_add_test(t, test_endless);
     tcase_add_test(t, test_eos_event);
     tcase_add_test(t, test_seek_after_eos);
