@@ -80,6 +80,7 @@ void gst_sora_post_progress(GstElement *element, GstProgressType type, const cha
                             int percent);
 /* The element message "sora-progress". */
 void gst_sora_post_work(GstElement *element, const sora_progress *p, double frames_per_s, double native_rate);
+void gst_sora_post_buffering(GstElement *element, int percent, gint64 left_ms);
 const char *gst_sora_stage_name(sora_stage stage);
 void gst_sora_log(void *user, sora_log_level level, const char *line);
 

@@ -149,6 +149,7 @@ static gboolean go(GstSoraSrc *self)
     plan.master = f->master;
     plan.keep = self->keep;
     plan.limits = self->limits;
+    plan.buffering = self->use_buffering && !live;
     plan.prebuffer = live ? GST_SORA_PREBUFFER_NONE : self->prebuffer;
     if (f->retime) plan.rate_num = self->info.rate_num, plan.rate_den = self->info.rate_den;
     GST_OBJECT_UNLOCK(self);

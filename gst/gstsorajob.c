@@ -43,6 +43,12 @@ struct GstSoraJob {
     sora_result result;                 /* SORA_OK until the work ends */
     GstSoraPlan plan;                   /* once `go` is set; prebuffer becomes NONE when play has begun */
 
+    gboolean buffering;                 /* the store fills after it was empty */
+    int      percent, told_percent;     /* as it is, and as it was told last; -1: never */
+    gboolean fills_no_more;
+    gboolean telling;                   /* a thread does: it tells what others find meanwhile, so that order is kept */
+    gint64   next;                      /* frame that is asked for next */
+
     GArray *frames;                     /* of GstSoraFrame, without gaps; [0] has index `first` */
     gint64  first, produced;
     int     in_chunk;                   /* frames since a chunk began */
@@ -163,7 +169,7 @@ static void on_chunk(void *user, sora_chunk *c)
 
     g_mutex_lock(&job->lock);
     while (c->chunk > 0 && job->paused && job->wanted < c->frame && job->plan.prebuffer == GST_SORA_PREBUFFER_NONE &&
-           !job->cancelled && !job->over) g_cond_wait(&job->cond, &job->lock);
+           !job->buffering && !job->cancelled && !job->over) g_cond_wait(&job->cond, &job->lock);
     g_mutex_unlock(&job->lock);
     if (!(owner = g_weak_ref_get(&job->owner))) return;
     job->calls->chunk(owner, &job->info, c);
@@ -287,6 +293,57 @@ static gboolean is_full(const GstSoraJob *job)
                                             (guint64)job->info.rate_num) >= l->time;
 }
 
+/* ---- How full it is: only while it fills after it was empty, as queue2 tells it. ---- */
+
+/* Percent of the frames that are wanted ahead, which are those of the nearest limit, or all that is left.  With the
+   lock. */
+static int fill_level(const GstSoraJob *job, gint64 *missing)
+{
+    const GstSoraLimits *l = &job->plan.limits;
+    const double rate = (double)job->info.rate_num / job->info.rate_den;
+    const gint64 have = MAX(0, job->produced - job->next);
+    double wanted = MIN((double)G_MAXINT, l->time ? (double)l->time / GST_SECOND * rate : rate);
+
+    if (l->buffers) wanted = MIN(wanted, l->buffers);
+    if (l->bytes) wanted = MIN(wanted, (double)(l->bytes / GST_VIDEO_INFO_SIZE(&job->plan.master)));
+    wanted = MAX(1, wanted);
+    if (job->info.frames) wanted = MIN(wanted, (double)(job->info.frames - job->next));
+    *missing = MAX(0, (gint64)wanted - have);
+    if (job->over || job->fills_no_more || is_full(job) || have >= wanted) return 100;
+    return (int)(100 * (double)have / wanted);
+}
+
+/* starved: the next frame is not there. */
+static void tell_level(GstSoraJob *job, gboolean starved)
+{
+    GstElement *owner = g_weak_ref_get(&job->owner);
+    gint64 missing, left_ms;
+    int percent;
+
+    g_mutex_lock(&job->lock);
+    percent = fill_level(job, &missing);
+    if (starved && percent < 100 && job->plan.buffering && !job->buffering) {
+        job->buffering = TRUE;
+        job->percent = 0;
+    }
+    if (job->buffering && !job->cancelled) {
+        job->percent = MAX(job->percent, percent);      /* what is taken while it fills does not turn it back */
+        job->buffering = job->percent < 100;
+        g_cond_broadcast(&job->cond);
+    }
+    left_ms = job->chunk_per_s > 0 ? (gint64)(1000 * (double)missing / job->chunk_per_s) : -1;
+    while (!job->telling && job->told_percent != job->percent && owner) {
+        percent = job->told_percent = job->percent;
+        job->telling = TRUE;
+        g_mutex_unlock(&job->lock);
+        job->calls->buffering(owner, percent, percent < 100 ? left_ms : 0);
+        g_mutex_lock(&job->lock);
+        job->telling = FALSE;
+    }
+    g_mutex_unlock(&job->lock);
+    g_clear_pointer(&owner, gst_object_unref);
+}
+
 /* Where a chunk begins: how fast the one before was made.  With the lock. */
 static void begin_chunk(GstSoraJob *job)
 {
@@ -352,6 +409,7 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (cancelled) return SORA_ERR_CANCELLED;
+    if (job->plan.buffering) tell_level(job, FALSE);
     if (frame.index == 0) complete(job, GST_SORA_REQUEST, "request", "The first frame is ready");
     return SORA_OK;
 }
@@ -391,6 +449,7 @@ static gpointer job_thread(gpointer data)
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (loaded) tell(job, FALSE, r);
+    if (r == SORA_EOS) tell_level(job, FALSE);
     g_mutex_lock(&job->lock);
     job->result = r;
     g_cond_broadcast(&job->cond);
@@ -429,7 +488,7 @@ GstSoraJob *gst_sora_job_new(GstElement *owner, const GstSoraSettings *settings,
     job->info = *info;
     job->previous = previous ? gst_sora_job_ref(previous) : NULL;
     job->run = run;
-    job->wanted = -1;
+    job->wanted = job->percent = job->told_percent = -1;
     job->open = open;
     job->calls = calls;
     job->frames = g_array_new(FALSE, FALSE, sizeof(GstSoraFrame));
@@ -512,7 +571,7 @@ static gboolean take(GstSoraJob *job, gint64 index, GstSoraFrame *frame)
 GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame)
 {
     GstSoraWait w = GST_SORA_WAIT_TIMEOUT;
-    gboolean more = TRUE;
+    gboolean more = TRUE, told = FALSE, starved = FALSE, fills;
 
     memset(frame, 0, sizeof *frame);
     g_mutex_lock(&job->lock);
@@ -527,16 +586,40 @@ GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, Gs
         if (w != GST_SORA_WAIT_TIMEOUT || !more) break;
         if (job->wanted != index) g_cond_broadcast(&job->cond);
         job->wanted = index;
-        if (deadline < 0) g_cond_wait(&job->cond, &job->lock);
-        else more = g_cond_wait_until(&job->cond, &job->lock, deadline);
+        if (job->plan.buffering && !told) {
+            job->next = index;
+            g_mutex_unlock(&job->lock);
+            tell_level(job, TRUE);
+            g_mutex_lock(&job->lock);
+            told = TRUE;                    /* and see what has come meanwhile */
+        } else if (deadline < 0) {
+            g_cond_wait(&job->cond, &job->lock);
+        } else {
+            more = g_cond_wait_until(&job->cond, &job->lock, deadline);
+        }
     }
     job->wanted = -1;
     if (w == GST_SORA_WAIT_PROGRESS) {
         job->told_us = g_get_monotonic_time();
         job->news = FALSE;
     }
+    if (w == GST_SORA_WAIT_FRAME) {         /* while this one is shown the application can still pause in time */
+        starved = index >= job->next && index + 1 >= job->produced && !job->over &&
+                  (!job->info.frames || index + 1 < job->info.frames);
+        job->next = index + 1;
+    }
+    fills = job->plan.buffering && (starved || job->buffering);
     g_mutex_unlock(&job->lock);
+    if (fills) tell_level(job, starved);
     return w;
+}
+
+void gst_sora_job_end_buffering(GstSoraJob *job)
+{
+    g_mutex_lock(&job->lock);
+    job->fills_no_more = TRUE;
+    g_mutex_unlock(&job->lock);
+    tell_level(job, FALSE);
 }
 
 void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing)
@@ -660,6 +743,8 @@ void gst_sora_job_get_stats(GstSoraJob *job, GstSoraStats *stats)
     stats->loaded = job->loaded_us != 0;
     stats->ended = job->ended;
     stats->cancelled = job->cancelled;
+    stats->buffering = job->buffering;
+    stats->percent = job->buffering ? MAX(0, job->percent) : 100;
     stats->open = job->open;
     stats->result = job->result;
     g_mutex_unlock(&job->lock);

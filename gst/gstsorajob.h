@@ -36,6 +36,8 @@ typedef struct GstSoraStats {
     double chunk_per_s;         /* frames a second of work, in the last chunk; 0: not known yet */
     sora_progress progress;
     gboolean loaded, ended, cancelled;
+    gboolean buffering;
+    int    percent;             /* of what is wanted ahead */
     guint  open;                /* GST_SORA_OPEN, GST_SORA_REQUEST: progress that has not ended */
     sora_result result;         /* when ended */
 } GstSoraStats;
@@ -55,6 +57,7 @@ typedef struct GstSoraPlan {
     gboolean     keep;          /* hold every frame until the job goes, which is what makes seeking possible */
     GstSoraLimits limits;
     GstSoraPrebuffer prebuffer;
+    gboolean     buffering;     /* tell how full the store is while it fills */
     int          rate_num, rate_den;    /* at which each frame is shown once; 0: the model's own */
 } GstSoraPlan;
 
@@ -74,6 +77,8 @@ typedef struct GstSoraJobOwner {
     /* The first frame is being made; and once after that, why no more are made. */
     void (*begun)(GstElement *owner, guint run);
     void (*ended)(GstElement *owner, guint run, sora_result result);
+    /* While the store fills, in this or another thread, in order; 100: full.  left_ms: -1 not known. */
+    void (*buffering)(GstElement *owner, int percent, gint64 left_ms);
 } GstSoraJobOwner;
 
 /*
@@ -108,6 +113,9 @@ void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing);
 
 /* Paused, a chunk after the first is begun only when gst_sora_job_wait() has no frame to give.  Never waits. */
 void gst_sora_job_set_paused(GstSoraJob *job, gboolean paused);
+
+/* Of a job to be cancelled: an application that waits for the store to fill is told that it no longer has to. */
+void gst_sora_job_end_buffering(GstSoraJob *job);
 
 /* Returns the progress that has begun and not ended.  The caller posts its end. */
 guint gst_sora_job_cancel(GstSoraJob *job);

@@ -42,6 +42,14 @@ void gst_sora_post_progress(GstElement *element, GstProgressType type, const cha
     gst_element_post_message(element, m);
 }
 
+void gst_sora_post_buffering(GstElement *element, int percent, gint64 left_ms)
+{
+    GstMessage *m = gst_message_new_buffering(GST_OBJECT(element), percent);
+
+    gst_message_set_buffering_stats(m, GST_BUFFERING_STREAM, -1, -1, left_ms);
+    gst_element_post_message(element, m);
+}
+
 const char *gst_sora_stage_name(sora_stage stage)
 {
     switch (stage) {

@@ -16,7 +16,7 @@
 enum {      /* after the properties of the option table */
     PROP_IS_LIVE, PROP_POST_MESSAGES, PROP_MAX_SIZE_BUFFERS, PROP_MAX_SIZE_BYTES, PROP_MAX_SIZE_TIME,
     PROP_CACHE_SIZE, PROP_UNDERRUN, PROP_PREBUFFER,
-    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE, PROP_PLACEHOLDER, PROP_WATERMARK, PROP_GENERATE_IN_PAUSED,
+    PROP_PROMPT_CHANGE, PROP_REPEAT, PROP_TAGS, PROP_KEEP_MODEL, PROP_UNLOAD_AFTER, PROP_SCALE_MODE, PROP_RATE_MODE, PROP_PLACEHOLDER, PROP_WATERMARK, PROP_GENERATE_IN_PAUSED, PROP_USE_BUFFERING,
     PROP_ACTUAL_SEED, PROP_PROGRESS, PROP_STATE, PROP_STATS
 };
 static guint first_prop;        /* set once by class_init */
@@ -119,6 +119,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
         self->generate_in_paused = g_value_get_boolean(value);
         gst_sora_src_update_paused(self);
         break;
+    case PROP_USE_BUFFERING: self->use_buffering = g_value_get_boolean(value); break;
     case PROP_SCALE_MODE: self->scale_mode = (GstSoraScale)g_value_get_enum(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
@@ -195,6 +196,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_PLACEHOLDER: g_value_set_string(value, self->placeholder.location); break;
     case PROP_WATERMARK: g_value_set_boolean(value, self->watermark); break;
     case PROP_GENERATE_IN_PAUSED: g_value_set_boolean(value, self->generate_in_paused); break;
+    case PROP_USE_BUFFERING: g_value_set_boolean(value, self->use_buffering); break;
     case PROP_SCALE_MODE: g_value_set_enum(value, (gint)self->scale_mode); break;
     case PROP_ACTUAL_SEED: g_value_set_int64(value, self->seed); break;
     case PROP_PROGRESS: g_value_set_double(value, CLAMP(stats.progress.fraction, 0, 1)); break;
@@ -330,6 +332,14 @@ void gst_sora_properties_class_init(GObjectClass *klass)
      */
     INSTALL(PROP_GENERATE_IN_PAUSED, g_param_spec_boolean("generate-in-paused", "generate-in-paused",
         "Make frames ahead while PAUSED, up to the limits; false: only those that are waited for", TRUE, playing));
+    /**
+     * GstSoraSrc:use-buffering:
+     *
+     * Post BUFFERING messages, as queue2 does, when no frame is left, and until as many wait as max-size-time and the
+     * other limits say, or all are made.  An application pauses below 100 percent and plays on at 100.
+     */
+    INSTALL(PROP_USE_BUFFERING, g_param_spec_boolean("use-buffering", "use-buffering",
+        "Not live: post BUFFERING messages while frames are made ahead", FALSE, ready));
     INSTALL(PROP_ACTUAL_SEED, g_param_spec_int64("actual-seed", "actual-seed",
         "The seed in use, also where it was drawn (-1: not started yet)", -1, G_MAXINT64, -1, shown));
     INSTALL(PROP_PROGRESS, g_param_spec_double("progress", "progress",

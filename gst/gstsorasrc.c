@@ -26,7 +26,8 @@ GST_ELEMENT_REGISTER_DEFINE(sorasrc, "sorasrc", GST_RANK_PRIMARY, GST_TYPE_SORA_
 #define parent_class gst_sora_src_parent_class
 
 static const GstSoraJobOwner calls = { gst_sora_prompt_chunk, gst_sora_park, gst_sora_park_clear,
-                                       gst_sora_signals_begun, gst_sora_signals_ended };
+                                       gst_sora_signals_begun, gst_sora_signals_ended,
+                                       gst_sora_post_buffering };
 
 /* ---- A run ------------------------------------------------------------------------------------------------------ */
 
@@ -170,7 +171,10 @@ void gst_sora_src_cancel(GstSoraSrc *self)
     self->stopped = TRUE;       /* first: then no job comes into the place of the one that is dropped */
     GST_OBJECT_UNLOCK(self);
     next = drop_next(self);
-    if ((job = gst_sora_src_ref_job(self))) cancel_job(self, job);
+    if ((job = gst_sora_src_ref_job(self))) {
+        gst_sora_job_end_buffering(job);
+        cancel_job(self, job);
+    }
     g_clear_pointer(&next, gst_sora_job_unref);
     g_clear_pointer(&job, gst_sora_job_unref);
 }
@@ -208,6 +212,7 @@ static gboolean try_chain(GstSoraSrc *self, const GstSoraSettings *settings, con
         gst_sora_job_unref(before);                                 /* the reference that self->next was */
     }
     if (taken && now) {
+        gst_sora_job_end_buffering(job);        /* before the stream can wait for the next one */
         cancel_job(self, job);
         gst_sora_job_drop(job);
     }
@@ -471,13 +476,16 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
     GstClockTime frame = 0, duration;
     gint64 from_value, to_value;
     GstFormat format, to;
-    gboolean known, done;
+    gboolean known, done, buffers;
+    GstSoraStats stats;
     GstVideoInfo out;
+    GstSoraJob *job;
 
     GST_OBJECT_LOCK(self);
     known = frame_duration(self, &frame);
     duration = gst_sora_src_duration(self);
     if (live || self->chained || self->repeat) duration = GST_CLOCK_TIME_NONE;      /* live, holds come on top */
+    buffers = self->use_buffering && !live;
     out = self->flow.out;
     if (out.fps_n <= 0) out.fps_n = self->info.rate_num, out.fps_d = self->info.rate_den;
     GST_OBJECT_UNLOCK(self);
@@ -500,6 +508,13 @@ static gboolean query(GstBaseSrc *base, GstQuery *q)
             return TRUE;
         }
         break;
+    case GST_QUERY_BUFFERING:
+        if (!buffers || !(job = gst_sora_src_ref_job(self))) break;
+        gst_sora_job_get_stats(job, &stats);
+        gst_sora_job_unref(job);
+        gst_query_set_buffering_percent(q, stats.buffering, stats.percent);
+        gst_query_set_buffering_stats(q, GST_BUFFERING_STREAM, -1, -1, -1);
+        return TRUE;
     case GST_QUERY_CONVERT:
         if (!known || GST_VIDEO_INFO_FORMAT(&out) == GST_VIDEO_FORMAT_UNKNOWN) break;
         gst_query_parse_convert(q, &format, &from_value, &to, NULL);

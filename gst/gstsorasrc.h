@@ -100,6 +100,7 @@ struct _GstSoraSrc {
     GstSoraRate     rate_mode;
     gboolean        watermark;
     gboolean        generate_in_paused;
+    gboolean        use_buffering;
     GstSoraUnderrun underrun;
     GstSoraPlaceholder placeholder;
     GstSoraPrebuffer prebuffer;

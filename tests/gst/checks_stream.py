@@ -4,6 +4,7 @@
 import hashlib
 import random
 import re
+import time
 
 from rig import (
     CLIP,
@@ -315,6 +316,39 @@ def A16_players():
     ).out
     assert "buffering" in out.lower(), out[-300:]
     return f"dropped {drop['none']} of 50 without, {drop['auto']} with prebuffer=auto"
+
+
+def A42_buffering():
+    """use-buffering: a player that pauses by the messages shows every frame, slower than real time; so does gst-launch"""
+    line = (
+        "sorasrc name=s model=test/step-delay=60/chunk-frames=4/rate=25 seed=1 num-frames=100 prompt=cat "
+        f"use-buffering=true ! {SINK} sync=true qos=true max-lateness=20000000"
+    )
+    with Watched(line) as p:
+        p.state("PAUSED")
+        pauses, last, begin = 0, -1, time.time()
+        while True:
+            m = p.bus.timed_pop(30 * Gst.SECOND)
+            assert m and m.type != Gst.MessageType.ERROR, m and m.parse_error()[0].message
+            if m.type == Gst.MessageType.EOS:
+                break
+            if m.type != Gst.MessageType.BUFFERING:
+                continue
+            percent = m.parse_buffering()
+            if percent < 100 and last in (-1, 100):
+                pauses += 1
+                p.state("PAUSED")
+            elif percent == 100:
+                p.state("PLAYING")
+            last = percent
+        seconds = time.time() - begin
+        dropped = p.get("k").get_property("stats").get_value("dropped")
+        frames = len({b[0] for b in p.buffers})
+    assert frames == 100 and pauses >= 2 and last == 100, (frames, pauses, last)
+    assert dropped <= pauses // 2, (dropped, pauses)  # one where the machine is late to pause
+    out = launch(line, "").out
+    assert "buffering" in out, out[-500:]
+    return f"100 frames in {seconds:.1f} s, {pauses} pauses, {dropped} dropped"
 
 
 def A17_watchdog():

@@ -115,6 +115,26 @@ static inline GstBuffer *next_buffer(Fixture *f)
     return b;
 }
 
+static inline GstPadProbeReturn pass_some(GstPad *pad, GstPadProbeInfo *info, gpointer left)
+{
+    return g_atomic_int_add((gint *)left, -1) > 0 ? GST_PAD_PROBE_PASS : GST_PAD_PROBE_OK;
+}
+
+/* So many buffers pass, the next one stands, as before a sink that has its preroll. */
+static inline void let_pass(Fixture *f, gint n)
+{
+    GstPad *pad = gst_element_get_static_pad(f->h->element, "src");
+    gint *left = g_object_get_data(G_OBJECT(pad), "left");
+    const gulong old = (gulong)GPOINTER_TO_SIZE(g_object_get_data(G_OBJECT(pad), "probe"));
+
+    if (!left) g_object_set_data_full(G_OBJECT(pad), "left", left = g_new0(gint, 1), g_free);
+    g_atomic_int_set(left, n);
+    g_object_set_data(G_OBJECT(pad), "probe", GSIZE_TO_POINTER(gst_pad_add_probe(pad,
+        GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER, pass_some, left, NULL)));
+    if (old) gst_pad_remove_probe(pad, old);        /* which lets the new one see what stands */
+    gst_object_unref(pad);
+}
+
 static inline gchar *sum_of(GstBuffer *b)
 {
     GstMapInfo map;

@@ -423,26 +423,6 @@ static gboolean grows(Fixture *f, gint64 from)
     return generated(f) > from;
 }
 
-static int to_pass;
-
-static GstPadProbeReturn pass_some(GstPad *pad, GstPadProbeInfo *info, gpointer unused)
-{
-    return --to_pass >= 0 ? GST_PAD_PROBE_PASS : GST_PAD_PROBE_OK;
-}
-
-/* So many buffers pass, the next one stands, as before a sink that has its preroll. */
-static void let_pass(Fixture *f, int n)
-{
-    GstPad *pad = gst_element_get_static_pad(f->h->element, "src");
-    const gulong id = (gulong)GPOINTER_TO_SIZE(g_object_get_data(G_OBJECT(pad), "probe"));
-
-    to_pass = n;
-    g_object_set_data(G_OBJECT(pad), "probe", GSIZE_TO_POINTER(gst_pad_add_probe(pad,
-        GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER, pass_some, NULL, NULL)));
-    if (id) gst_pad_remove_probe(pad, id);          /* which lets the new one see what stands */
-    gst_object_unref(pad);
-}
-
 static const char *const pausing[] = { "", "is-live=true " };
 
 GST_START_TEST(test_generate_in_paused)
