@@ -53,6 +53,15 @@ static int open_file(const char *path, GError **error)
     return -1;
 }
 
+/* Big endian, at any address: GStreamer's own readers ask for aligned ones. */
+static guint32 big_endian(const guint8 *p, int bytes)
+{
+    guint32 v = 0;
+
+    while (bytes--) v = v << 8 | *p++;
+    return v;
+}
+
 static gboolean read_at(int fd, goffset at, guint8 *data, gsize size)
 {
     return pread(fd, data, size, at) == (gssize)size;
@@ -69,11 +78,11 @@ static gboolean jpeg_size(int fd, guint32 *width, guint32 *height)
         if (s[1] == 0xff) {                             /* fill byte */
             at++;
         } else if (s[1] >= 0xc0 && s[1] <= 0xcf && s[1] != 0xc4 && s[1] != 0xc8 && s[1] != 0xcc) {
-            *height = GST_READ_UINT16_BE(s + 5);
-            *width = GST_READ_UINT16_BE(s + 7);
+            *height = big_endian(s + 5, 2);
+            *width = big_endian(s + 7, 2);
             return TRUE;
         } else {
-            at += 2 + GST_READ_UINT16_BE(s + 2);
+            at += 2 + big_endian(s + 2, 2);
         }
     }
     return FALSE;
@@ -90,8 +99,8 @@ static const char *look_at(int fd, const char *path, GError **error)
     if (!read_at(fd, 0, head, sizeof head)) memset(head, 0, sizeof head);
     if (!memcmp(head, png, sizeof png)) {
         decoder = "pngdec";
-        width = GST_READ_UINT32_BE(head + 16);
-        height = GST_READ_UINT32_BE(head + 20);
+        width = big_endian(head + 16, 4);
+        height = big_endian(head + 20, 4);
     } else if (head[0] == 0xff && head[1] == 0xd8 && jpeg_size(fd, &width, &height)) {
         decoder = "jpegdec";
     }

@@ -340,17 +340,18 @@ def A32_shared():
 
 
 def A32_ges():
-    """GES: a timeline of sora:// clips, rendered"""
+    """GES: a timeline of three sora:// clips, one over the end of another, rendered"""
     program("ges-launch-1.0")
     with folder() as d:
         run(
             "ges-launch-1.0 --videosink=fakesink +clip sora://red%20balloon duration=0.5 "
-            f"+clip sora://blue%20kite duration=0.5 inpoint=0.25 start=0.4 -o file://{d}/a.mp4 "
+            f"+clip sora://blue%20kite duration=0.5 inpoint=0.25 start=0.4 "
+            f"+clip sora://green%20hills duration=0.5 start=0.9 -o file://{d}/a.mp4 "
             "-f 'video/quicktime,variant=iso:video/x-h264'",
             timeout=100,
         )
         length = duration(d + "/a.mp4")
-        assert abs(length - 0.9) < 0.1, length
+        assert abs(length - 1.4) < 0.1, length
     return f"{length:.2f} s"
 
 
