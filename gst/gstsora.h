@@ -54,8 +54,8 @@ GstVideoConverter *gst_sora_scale_converter(const GstVideoInfo *in, const GstVid
 
 /* ---- gstsorapicture.c -------------------------------------------------------------------------------------------- */
 
-/* Read a PNG or JPEG file, with limits; takes as long as decoding does.  Becomes xRGB in square pixels, of the size that
-   info tells.  NULL: error tells why. */
+/* Read a PNG or JPEG file, with limits; takes as long as decoding does.  Becomes xRGB in square pixels, of the size
+   that info tells.  NULL: error tells why. */
 GstBuffer *gst_sora_picture_read(const char *path, GstVideoInfo *info, GError **error);
 
 /* ---- gstsoracard.c ----------------------------------------------------------------------------------------------- */

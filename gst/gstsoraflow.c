@@ -175,7 +175,7 @@ static gboolean set_looks(GstSoraSrc *self, const GstVideoInfo *out)
     if (!gst_sora_scale_place(&f->master, out, f->scale, &f->place)) {
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("The model's picture of %dx%d has another shape than the caps' %dx%d.",
                           f->master.width, f->master.height, out->width, out->height),
-                          ("scale-mode=none; wanted: letterbox, crop or stretch, or caps of that shape; pixel aspect %d/%d",
+                          ("scale-mode=none; wanted letterbox, crop or stretch, or that shape; pixel aspect %d/%d",
                            out->par_n, out->par_d));
         return FALSE;
     }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Locks.  `lock` guards the store and every flag; the engine's progress callback takes it, so nothing is called with
- * it held.  `session_lock` guards the pointer to the session against its close, for calls of any thread; the callback
- * never takes it.  Messages are posted with neither.
- */
+/* The thread of a job: from settings to frames in the store.  And what other threads tell it. */
 #include "config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "gstsorajob.h"
+#include "gstsorajobpriv.h"
 
-#define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 4)
-#define PREBUFFER_MARGIN 0.85       /* a later chunk may take longer than those before */
 #define EXIT_WAIT_US (2 * G_USEC_PER_SEC)
 
 /* Threads that outlived their element's stop().  Process-wide as exit() is, which must not take libraries apart below
@@ -23,46 +17,6 @@ static struct {
     guint    running;
     gboolean registered;
 } late;
-
-struct GstSoraJob {
-    GWeakRef        owner;
-    GstSoraSettings settings;
-    sora_info       info;
-    GstSoraJob     *previous;
-    const GstSoraJobOwner *calls;
-    guint           run;
-
-    GMutex lock;
-    GCond  cond;
-    gboolean go, flushing, cancelled, ended;
-    gboolean late;                      /* counted in late.running */
-    guint    open;                      /* GST_SORA_OPEN, GST_SORA_REQUEST */
-    gboolean over;                      /* nothing more is made */
-    gboolean paused;                    /* no chunk is begun but the first, ... */
-    gint64   wanted;                    /* ... unless somebody waits for a frame of it: for this one; -1: nobody waits */
-    sora_result result;                 /* SORA_OK until the work ends */
-    GstSoraPlan plan;                   /* once `go` is set; prebuffer becomes NONE when play has begun */
-
-    gboolean buffering;                 /* the store fills after it was empty */
-    int      percent, told_percent;     /* as it is, and as it was told last; -1: never */
-    gboolean fills_no_more;
-    gboolean telling;                   /* a thread does: it tells what others find meanwhile, so that order is kept */
-    gint64   next;                      /* frame that is asked for next */
-
-    GArray *frames;                     /* of GstSoraFrame, without gaps; [0] has index `first` */
-    gint64  first, produced;
-    int     in_chunk;                   /* frames since a chunk began */
-    sora_progress progress;
-    gboolean news;
-    gint64  told_us, loaded_us, frame_us, step_us;
-    gint64  chunk_us;                   /* when the chunk in the store began, moved on by what was waited for room */
-    double  step_s, chunk_per_s;
-
-    GMutex session_lock;
-    sora_session *session;              /* NULL before it is open and while it closes */
-    gboolean begun;                     /* there is, or was, a session */
-    gchar  *prompt;                     /* set before that */
-};
 
 void gst_sora_frame_clear(GstSoraFrame *f)
 {
@@ -280,70 +234,6 @@ static sora_result load(GstSoraJob *job, sora_session **s, sora_error *err)
     return r;
 }
 
-/* Whether the store has its fill.  With the lock. */
-static gboolean is_full(const GstSoraJob *job)
-{
-    const guint64 n = job->frames->len;
-    const GstSoraLimits *l = &job->plan.limits;
-
-    if (job->plan.keep) return FALSE;        /* its whole size was looked at before */
-    if (l->buffers && n >= l->buffers) return TRUE;
-    if (l->bytes && n * GST_VIDEO_INFO_SIZE(&job->plan.master) >= l->bytes) return TRUE;
-    return l->time && gst_util_uint64_scale(n, (guint64)job->info.rate_den * GST_SECOND,
-                                            (guint64)job->info.rate_num) >= l->time;
-}
-
-/* ---- How full it is: only while it fills after it was empty, as queue2 tells it. ---- */
-
-/* Percent of the frames that are wanted ahead, which are those of the nearest limit, or all that is left.  With the
-   lock. */
-static int fill_level(const GstSoraJob *job, gint64 *missing)
-{
-    const GstSoraLimits *l = &job->plan.limits;
-    const double rate = (double)job->info.rate_num / job->info.rate_den;
-    const gint64 have = MAX(0, job->produced - job->next);
-    double wanted = MIN((double)G_MAXINT, l->time ? (double)l->time / GST_SECOND * rate : rate);
-
-    if (l->buffers) wanted = MIN(wanted, l->buffers);
-    if (l->bytes) wanted = MIN(wanted, (double)(l->bytes / GST_VIDEO_INFO_SIZE(&job->plan.master)));
-    wanted = MAX(1, wanted);
-    if (job->info.frames) wanted = MIN(wanted, (double)(job->info.frames - job->next));
-    *missing = MAX(0, (gint64)wanted - have);
-    if (job->over || job->fills_no_more || is_full(job) || have >= wanted) return 100;
-    return (int)(100 * (double)have / wanted);
-}
-
-/* starved: the next frame is not there. */
-static void tell_level(GstSoraJob *job, gboolean starved)
-{
-    GstElement *owner = g_weak_ref_get(&job->owner);
-    gint64 missing, left_ms;
-    int percent;
-
-    g_mutex_lock(&job->lock);
-    percent = fill_level(job, &missing);
-    if (starved && percent < 100 && job->plan.buffering && !job->buffering) {
-        job->buffering = TRUE;
-        job->percent = 0;
-    }
-    if (job->buffering && !job->cancelled) {
-        job->percent = MAX(job->percent, percent);      /* what is taken while it fills does not turn it back */
-        job->buffering = job->percent < 100;
-        g_cond_broadcast(&job->cond);
-    }
-    left_ms = job->chunk_per_s > 0 ? (gint64)(1000 * (double)missing / job->chunk_per_s) : -1;
-    while (!job->telling && job->told_percent != job->percent && owner) {
-        percent = job->told_percent = job->percent;
-        job->telling = TRUE;
-        g_mutex_unlock(&job->lock);
-        job->calls->buffering(owner, percent, percent < 100 ? left_ms : 0);
-        g_mutex_lock(&job->lock);
-        job->telling = FALSE;
-    }
-    g_mutex_unlock(&job->lock);
-    g_clear_pointer(&owner, gst_object_unref);
-}
-
 /* Where a chunk begins: how fast the one before was made.  With the lock. */
 static void begin_chunk(GstSoraJob *job)
 {
@@ -351,7 +241,7 @@ static void begin_chunk(GstSoraJob *job)
     const gint64 took_us = g_get_monotonic_time() - (first ? job->loaded_us : job->chunk_us);
 
     job->chunk_per_s = (double)(first ? job->info.chunk : job->in_chunk) * G_USEC_PER_SEC / (double)MAX(1, took_us);
-    while (is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
+    while (gst_sora_job_is_full(job) && !job->cancelled) g_cond_wait(&job->cond, &job->lock);
     job->chunk_us = g_get_monotonic_time();
     job->in_chunk = 0;
 }
@@ -409,7 +299,7 @@ static sora_result produce(GstSoraJob *job, sora_session *s, gchar **text, sora_
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (cancelled) return SORA_ERR_CANCELLED;
-    if (job->plan.buffering) tell_level(job, FALSE);
+    if (job->plan.buffering) gst_sora_job_tell_level(job, FALSE);
     if (frame.index == 0) complete(job, GST_SORA_REQUEST, "request", "The first frame is ready");
     return SORA_OK;
 }
@@ -449,7 +339,7 @@ static gpointer job_thread(gpointer data)
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (loaded) tell(job, FALSE, r);
-    if (r == SORA_EOS) tell_level(job, FALSE);
+    if (r == SORA_EOS) gst_sora_job_tell_level(job, FALSE);
     g_mutex_lock(&job->lock);
     job->result = r;
     g_cond_broadcast(&job->cond);
@@ -528,98 +418,6 @@ gboolean gst_sora_job_go_as(GstSoraJob *job, GstSoraJob *other, gboolean keep)
     plan.prebuffer = GST_SORA_PREBUFFER_NONE;
     if (go) gst_sora_job_go(job, &plan);
     return go;
-}
-
-/* Whether the first frame may go out: what is not made yet will be there when it is due.  With the lock. */
-static gboolean may_begin(GstSoraJob *job)
-{
-    const double native = (double)job->info.rate_num / job->info.rate_den;
-    const gint64 total = job->info.frames, done = job->produced;
-    const double took_s = (double)(job->frame_us - job->loaded_us) / G_USEC_PER_SEC;
-    gboolean begin = job->plan.prebuffer == GST_SORA_PREBUFFER_NONE || job->result != SORA_OK || is_full(job);
-
-    if (!begin && job->plan.prebuffer == GST_SORA_PREBUFFER_AUTO && done > 0 && took_s > 0) {
-        const double made_s = (double)(total - done) * took_s / (double)done;     /* until the last chunk is there */
-        const double shown_s = (double)(total - job->info.chunk) / native;        /* until it is due */
-
-        if (total > 0) begin = made_s <= PREBUFFER_MARGIN * MAX(0, shown_s);
-        else begin = done >= took_s * native;
-    }
-    if (begin) job->plan.prebuffer = GST_SORA_PREBUFFER_NONE;
-    return begin;
-}
-
-/* Frame `index` of the store, and room for more where nothing is kept.  With the lock. */
-static gboolean take(GstSoraJob *job, gint64 index, GstSoraFrame *frame)
-{
-    GstSoraFrame *f;
-
-    if (!job->plan.keep && index > job->first && job->frames->len) {
-        const guint old = (guint)MIN(index - job->first, (gint64)job->frames->len);
-        g_array_remove_range(job->frames, 0, old);
-        job->first += old;
-        g_cond_broadcast(&job->cond);
-    }
-    if (index < job->first || index >= job->first + (gint64)job->frames->len) return FALSE;
-    f = &g_array_index(job->frames, GstSoraFrame, index - job->first);
-    *frame = *f;
-    gst_buffer_ref(frame->buffer);
-    if (frame->text) g_ref_string_acquire(frame->text);
-    return TRUE;
-}
-
-GstSoraWait gst_sora_job_wait(GstSoraJob *job, gint64 index, gint64 deadline, GstSoraFrame *frame)
-{
-    GstSoraWait w = GST_SORA_WAIT_TIMEOUT;
-    gboolean more = TRUE, told = FALSE, starved = FALSE, fills;
-
-    memset(frame, 0, sizeof *frame);
-    g_mutex_lock(&job->lock);
-    for (;;) {
-        const gint64 now = g_get_monotonic_time();
-
-        if (job->flushing) w = GST_SORA_WAIT_FLUSHING;
-        else if (job->news && now - job->told_us >= PROGRESS_INTERVAL_US) w = GST_SORA_WAIT_PROGRESS;
-        else if (may_begin(job) && take(job, index, frame)) w = GST_SORA_WAIT_FRAME;
-        else if (job->result == SORA_EOS || job->cancelled) w = GST_SORA_WAIT_EOS;
-        else if (job->result < 0) w = GST_SORA_WAIT_ERROR;
-        if (w != GST_SORA_WAIT_TIMEOUT || !more) break;
-        if (job->wanted != index) g_cond_broadcast(&job->cond);
-        job->wanted = index;
-        if (job->plan.buffering && !told) {
-            job->next = index;
-            g_mutex_unlock(&job->lock);
-            tell_level(job, TRUE);
-            g_mutex_lock(&job->lock);
-            told = TRUE;                    /* and see what has come meanwhile */
-        } else if (deadline < 0) {
-            g_cond_wait(&job->cond, &job->lock);
-        } else {
-            more = g_cond_wait_until(&job->cond, &job->lock, deadline);
-        }
-    }
-    job->wanted = -1;
-    if (w == GST_SORA_WAIT_PROGRESS) {
-        job->told_us = g_get_monotonic_time();
-        job->news = FALSE;
-    }
-    if (w == GST_SORA_WAIT_FRAME) {         /* while this one is shown the application can still pause in time */
-        starved = index >= job->next && index + 1 >= job->produced && !job->over &&
-                  (!job->info.frames || index + 1 < job->info.frames);
-        job->next = index + 1;
-    }
-    fills = job->plan.buffering && (starved || job->buffering);
-    g_mutex_unlock(&job->lock);
-    if (fills) tell_level(job, starved);
-    return w;
-}
-
-void gst_sora_job_end_buffering(GstSoraJob *job)
-{
-    g_mutex_lock(&job->lock);
-    job->fills_no_more = TRUE;
-    g_mutex_unlock(&job->lock);
-    tell_level(job, FALSE);
 }
 
 void gst_sora_job_set_flushing(GstSoraJob *job, gboolean flushing)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The visible mark of AI-made video: "AI" on a dark plate in the lower right corner, about a thirteenth of the picture high.
+ * The visible mark of AI-made video: "AI" on a dark plate in the lower right corner, a thirteenth of the picture high.
  * Drawn on a copy of what the session wrote, before any conversion, and so in every format with the same few lines.
  */
 #include "config.h"

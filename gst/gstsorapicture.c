@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A PNG or JPEG file as a picture in memory, by the decoders of gst-plugins-good.  What the file says of its size is read
- * before a decoder sees it: a few bytes can ask for any amount of memory.
+ * A PNG or JPEG file as a picture in memory, by the decoders of gst-plugins-good.  What the file says of its size is
+ * read before a decoder sees it: a few bytes can ask for any amount of memory.
  */
 #include "config.h"
 
@@ -39,12 +39,13 @@ static gboolean fail(GError **error, gint code, const char *path, const char *fo
 
 static int open_file(const char *path, GError **error)
 {
-    const int fd = g_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);      /* of a fifo, too, nobody waits for an end */
+    const int fd = g_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);      /* not to wait for a fifo's other end */
     struct stat st;
 
     if (fd < 0) {
         const int e = errno;
-        fail(error, e == ENOENT ? GST_RESOURCE_ERROR_NOT_FOUND : GST_RESOURCE_ERROR_OPEN_READ, path, "%s", g_strerror(e));
+        fail(error, e == ENOENT ? GST_RESOURCE_ERROR_NOT_FOUND : GST_RESOURCE_ERROR_OPEN_READ, path, "%s",
+             g_strerror(e));
         return -1;
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX) return fd;
@@ -107,8 +108,8 @@ static const char *look_at(int fd, const char *path, GError **error)
     if (!decoder) {
         fail(error, GST_RESOURCE_ERROR_READ, path, "wanted a PNG or JPEG picture, found something else");
     } else if (!width || !height || width > SIDE_MAX || height > SIDE_MAX || (guint64)width * height > PIXELS_MAX) {
-        fail(error, GST_RESOURCE_ERROR_READ, path, "found %ux%u pixels, wanted up to %dx%d and %d million", width, height,
-             SIDE_MAX, SIDE_MAX, PIXELS_MAX / 1000000);
+        fail(error, GST_RESOURCE_ERROR_READ, path, "found %ux%u pixels, wanted up to %dx%d and %d million", width,
+             height, SIDE_MAX, SIDE_MAX, PIXELS_MAX / 1000000);
         decoder = NULL;
     }
     return decoder;
@@ -124,7 +125,8 @@ static GstSample *decode(int fd, const char *name, const char *path, GError **er
     GstBus *bus;
 
     if (!src || !decoder || !sink) {
-        fail(error, GST_RESOURCE_ERROR_FAILED, path, "there is no element %s to decode it", decoder ? "fakesink" : name);
+        fail(error, GST_RESOURCE_ERROR_FAILED, path, "there is no element %s to decode it",
+             decoder ? "fakesink" : name);
         g_clear_pointer(&src, gst_object_unref);
         g_clear_pointer(&decoder, gst_object_unref);
         g_clear_pointer(&sink, gst_object_unref);

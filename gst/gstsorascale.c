@@ -94,7 +94,8 @@ GstVideoConverter *gst_sora_scale_converter(const GstVideoInfo *in, const GstVid
     from.fps_d = out->fps_d;
     from.interlace_mode = out->interlace_mode;
     return gst_video_converter_new(&from, out, gst_structure_new("place",
-        GST_VIDEO_CONVERTER_OPT_SRC_X, G_TYPE_INT, place->src.x, GST_VIDEO_CONVERTER_OPT_SRC_Y, G_TYPE_INT, place->src.y,
+        GST_VIDEO_CONVERTER_OPT_SRC_X, G_TYPE_INT, place->src.x,
+        GST_VIDEO_CONVERTER_OPT_SRC_Y, G_TYPE_INT, place->src.y,
         GST_VIDEO_CONVERTER_OPT_SRC_WIDTH, G_TYPE_INT, place->src.w,
         GST_VIDEO_CONVERTER_OPT_SRC_HEIGHT, G_TYPE_INT, place->src.h,
         GST_VIDEO_CONVERTER_OPT_DEST_X, G_TYPE_INT, place->dest.x,

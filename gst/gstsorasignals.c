@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signals that tell when the work of a run begins and ends.  A run that does not heed stop() in time is told as ended by
- * stop() itself, and what it would say later is not said: nothing comes from a run that the application has stopped.
+ * Signals that tell when the work of a run begins and ends.  A run that does not heed stop() in time is told as ended
+ * by stop() itself, and what it would say later is not said: nothing comes from a run that the application has stopped.
  */
 #include "config.h"
 
@@ -54,8 +54,8 @@ void gst_sora_signals_class_init(GObjectClass *klass)
      * GstSoraSrc::generation-started:
      *
      * The model is loaded and the first frame is being made; also of the job of another prompt.  From the thread of the
-     * run, which works on when the handler returns.  A handler may set properties and emit action signals, but change no
-     * state.
+     * run, which works on when the handler returns.  A handler may set properties and emit action signals, but change
+     * no state.
      */
     signals[GENERATION_STARTED] = g_signal_new("generation-started", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                                G_TYPE_NONE, 0);
@@ -63,8 +63,8 @@ void gst_sora_signals_class_init(GObjectClass *klass)
      * GstSoraSrc::generation-finished:
      * @reason: finished, cancelled or failed
      *
-     * Once for each generation-started: no more frames are made.  Where the handler sets another prompt and prompt-change
-     * is next-clip, its clip follows without EOS.  From the same thread; for a run that is too slow to
+     * Once for each generation-started: no more frames are made.  Where the handler sets another prompt and
+     * prompt-change is next-clip, its clip follows without EOS.  From the same thread; for a run that is too slow to
      * stop, from the one that sets the state to READY.
      */
     signals[GENERATION_FINISHED] = g_signal_new("generation-finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,

@@ -121,8 +121,8 @@ gboolean gst_sora_src_renew_job(GstSoraSrc *self)
         g_clear_pointer(&self->late, gst_sora_job_unref);       /* old waits for it */
         self->late = old;
     }
-    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, run, GST_SORA_OPEN | GST_SORA_REQUEST,
-                           &calls);
+    job = gst_sora_job_new(GST_ELEMENT(self), &self->run, &self->info, self->late, run,
+                           GST_SORA_OPEN | GST_SORA_REQUEST, &calls);
     g_clear_pointer(&self->late, gst_sora_job_unref);
     if (!job) {
         GST_ELEMENT_ERROR(self, RESOURCE, FAILED, ("No thread can be started."), (NULL));

@@ -144,7 +144,7 @@ void        gst_sora_src_chain(GstSoraSrc *self, const char *prompt, gint64 seed
 gboolean    gst_sora_src_take_next(GstSoraSrc *self, gboolean if_ready);
 void        gst_sora_src_post_work(GstSoraSrc *self);       /* the news of the job */
 GstClockTime gst_sora_src_clip_duration(const sora_info *info);     /* NONE: endless */
-GstClockTime gst_sora_src_duration(GstSoraSrc *self);       /* of the stream, as it is played now; with the object lock */
+GstClockTime gst_sora_src_duration(GstSoraSrc *self);       /* of the stream, as it plays; with the object lock */
 
 /* gstsorapark.c: models of runs that have ended.  Any thread. */
 gboolean gst_sora_park(GstElement *owner, sora_session *s);     /* a stopped one; FALSE: it is not wanted */

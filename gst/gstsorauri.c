@@ -21,6 +21,8 @@ static const struct key { const char *key, *property; } keys[] = {
     { "num-frames", "num-frames" }, { "steps", "steps" }, { "guidance", "guidance" }, { "shift", "shift" },
     { "sampler", "sampler" }, { "live", "is-live" }, { "underrun", "underrun" }, { "prebuffer", "prebuffer" },
     { "prompt-change", "prompt-change" }, { "repeat", "repeat" }, { "tags", "tags" },
+    { "scale-mode", "scale-mode" }, { "rate-mode", "rate-mode" }, { "use-buffering", "use-buffering" },
+    { "watermark", "watermark" },
 };
 
 static GstURIType get_type(GType type)

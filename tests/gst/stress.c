@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * stress [SECONDS [SEED]]: sorasrc as a clip, a live stream and a channel, in a process where other threads change their
- * states, properties, prompts and caps, seek, cancel and ask, all at random.  Model test: steps of random length, some
- * that ignore a cancel.  It ends with 0 where nothing hangs, no call takes long, and each run that is told to begin is
- * told to end; what else may go wrong is for the sanitizers that it is built with to see.
+ * stress [SECONDS [SEED]]: sorasrc as a clip, a live stream and a channel, in a process where other threads change
+ * their states, properties, prompts and caps, seek, cancel and ask, all at random.  Model test: steps of random length,
+ * some that ignore a cancel.  It ends with 0 where nothing hangs, no call takes long, and each run that is told to begin
+ * is told to end; what else may go wrong is for the sanitizers that it is built with to see.
  */
 #include "sora_check.h"
 

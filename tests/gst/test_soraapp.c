@@ -19,6 +19,8 @@ static const struct { const char *uri, *prompt, *canonical; gint64 frames; } goo
     { "sora://x?seed=-1&live=1&underrun=card&model=pocket&steps=3", "x",
       "sora://x?seed=-1&steps=3&live=true&underrun=card", -1 },
     { "sora://x?model=test/step-delay=5/rate=25", "x", "sora://x?model=test/step-delay%3D5/rate%3D25", -1 },
+    { "sora://x?watermark=1&scale-mode=crop&use-buffering=1&rate-mode=retime", "x",
+      "sora://x?scale-mode=crop&rate-mode=retime&use-buffering=true&watermark=true", -1 },
     { "sora://x?model=test/step-delay%3D5&tags=minimal", "x", "sora://x?model=test/step-delay%3D5&tags=minimal", -1 },
 };
 
@@ -52,6 +54,7 @@ static const char *const bad[] = {
     "sora://x?model=", "sora://", "sora:", "sora://?seed=1", "sora://x?prompt=y", "sora:?prompt=x&prompt=y", "sora://%FF",
     "sora://a%00b", "sora://x?seed=one", "sora://x?seed=-2", "sora://x?steps=99999999999", "sora://x?underrun=nothing",
     "sora://x?seed", "sora://x?prompt-file=/etc/passwd", "sora://x?vae=/x", "sora://x?cache-size=1", "sora://x?live=perhaps",
+    "sora://x?placeholder-location=/etc/passwd", "sora://x?scale-mode=fill",
     "http://x",
 };
 

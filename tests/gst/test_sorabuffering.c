@@ -48,7 +48,8 @@ GST_START_TEST(test_fill)
     let_pass(&f, 0);
     gst_element_set_state(f.h->element, GST_STATE_PAUSED);
     all = levels(&f, 100, 10000);
-    fail_unless(all->len >= 2 && LEVEL(0) == 0 && LEVEL(all->len - 1) == 100, "%u, last %d", all->len, LEVEL(all->len - 1));
+    fail_unless(all->len >= 2 && LEVEL(0) == 0 && LEVEL(all->len - 1) == 100, "%u, last %d", all->len,
+                LEVEL(all->len - 1));
     for (guint i = 1; i < all->len; i++) fail_unless(LEVEL(i) > LEVEL(i - 1), "%d after %d", LEVEL(i), LEVEL(i - 1));
     g_array_unref(all);
     assert_silence(&f, 400);
@@ -80,7 +81,8 @@ GST_START_TEST(test_empty_again)
 GST_END_TEST
 
 static const char *const silent[] = {
-    "model=test/steps=1/step-delay=60/chunk-frames=4/rate=25 prompt=cat num-frames=30", FILLING "num-frames=30 is-live=true",
+    "model=test/steps=1/step-delay=60/chunk-frames=4/rate=25 prompt=cat num-frames=30",
+    FILLING "num-frames=30 is-live=true",
 };
 
 GST_START_TEST(test_silent)
@@ -112,7 +114,7 @@ GST_START_TEST(test_query)
 }
 GST_END_TEST
 
-/* Who waits for the rest is told when there will be none, or another prompt takes its place; not when he has stopped it. */
+/* Who waits for the rest is told when there will be none, or another prompt takes its place; not who has stopped it. */
 GST_START_TEST(test_broken_off)
 {
     Fixture f = fixture("model=test/steps=100/step-delay=50/rate=25 prompt=cat num-frames=0 use-buffering=true "

@@ -330,8 +330,8 @@ GST_END_TEST
 /* Another rate in the middle: no frame is lost or shown again, and time has no hole; live as well. */
 GST_START_TEST(test_retime_renegotiate)
 {
-    Fixture f = fixture("model=test/steps=1/step-delay=40/chunk-frames=4/rate=25 prompt=cat num-frames=50 rate-mode=retime",
-                        "video/x-raw,format=I420,framerate=25/1");
+    Fixture f = fixture("model=test/steps=1/step-delay=40/chunk-frames=4/rate=25 prompt=cat num-frames=50 "
+                        "rate-mode=retime", "video/x-raw,format=I420,framerate=25/1");
     GstClockTime next = 0;
     gchar *last = NULL, *sum;
     gint64 duration;
@@ -356,11 +356,13 @@ GST_START_TEST(test_retime_renegotiate)
     fail_unless_equals_int(n, 50);
     fail_unless(slow > 20, "%d", slow);
     fail_unless(gst_element_query_duration(f.h->element, GST_FORMAT_TIME, &duration));
-    fail_unless(ABS(duration - (gint64)next) <= 1, "%d ms, shown %d ms", (int)(duration / 1000000), (int)(next / 1000000));
+    fail_unless(ABS(duration - (gint64)next) <= 1, "%d ms, shown %d ms", (int)(duration / 1000000),
+                (int)(next / 1000000));
     g_free(last);
     fixture_end(&f);
 
-    f = fixture("model=test/rate=5 prompt=cat num-frames=30 rate-mode=retime is-live=true", "video/x-raw,framerate=100/1");
+    f = fixture("model=test/rate=5 prompt=cat num-frames=30 rate-mode=retime is-live=true",
+                "video/x-raw,framerate=100/1");
     gst_harness_use_systemclock(f.h);
     gst_harness_play(f.h);
     for (n = 0; (b = next_buffer(&f));) {
@@ -480,8 +482,8 @@ GST_END_TEST
 /* What is made before the first frame goes out is made in PAUSED, too, and what a seek waits for. */
 GST_START_TEST(test_preroll_all_the_same)
 {
-    Fixture f = fixture("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=40 prebuffer=full "
-                        "generate-in-paused=false", "video/x-raw,framerate=25/1");
+    Fixture f = fixture("model=test/steps=2/step-delay=10/chunk-frames=4/rate=25 prompt=cat num-frames=40 "
+                        "prebuffer=full generate-in-paused=false", "video/x-raw,framerate=25/1");
     GstBuffer *b;
 
     gst_element_set_state(f.h->element, GST_STATE_PAUSED);

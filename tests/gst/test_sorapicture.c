@@ -4,7 +4,8 @@
 
 #include "sora_check.h"
 
-#define OWN "model=test/fixed-size=1/size=320x180/step-delay=1/rate=25 prompt=cat seed=1 num-frames=50 "   /* makes no other */
+/* A model of one size, and one of any. */
+#define OWN "model=test/fixed-size=1/size=320x180/step-delay=1/rate=25 prompt=cat seed=1 num-frames=50 "
 #define ANY "model=test/size=320x180/step-delay=1/rate=25 prompt=cat seed=1 num-frames=50 "
 
 typedef struct Rgb { int w, h; guint8 *data; } Rgb;         /* rows without padding */
@@ -27,7 +28,8 @@ static Rgb rgb_of(Fixture *f, GstBuffer *b)
     out.fps_d = in.fps_d;
     out.interlace_mode = in.interlace_mode;
     made = gst_buffer_new_allocate(NULL, out.size, NULL);
-    fail_unless(gst_video_frame_map(&from, &in, b, GST_MAP_READ) && gst_video_frame_map(&to, &out, made, GST_MAP_WRITE));
+    fail_unless(gst_video_frame_map(&from, &in, b, GST_MAP_READ));
+    fail_unless(gst_video_frame_map(&to, &out, made, GST_MAP_WRITE));
     convert = gst_video_converter_new(&in, &out, NULL);
     fail_unless(convert != NULL);
     gst_video_converter_frame(convert, &from, &to);
@@ -202,8 +204,8 @@ GST_END_TEST
 
 GST_START_TEST(test_change_scale)
 {
-    Fixture f = fixture("model=test/fixed-size=1/size=320x180/steps=1/step-delay=20/chunk-frames=1 prompt=cat num-frames=0 "
-                        "scale-mode=stretch", "video/x-raw,format=RGB,width=320,height=320");
+    Fixture f = fixture("model=test/fixed-size=1/size=320x180/steps=1/step-delay=20/chunk-frames=1 prompt=cat "
+                        "num-frames=0 scale-mode=stretch", "video/x-raw,format=RGB,width=320,height=320");
     int bordered = 0;
     Rgb p;
 
@@ -241,7 +243,9 @@ static gboolean reads_ai(Rgb p, int right, int bottom, int cell)
 
 GST_START_TEST(test_watermark)
 {
-    static const struct { int w, h, cell; } sizes[] = { { 320, 180, 2 }, { 640, 360, 3 }, { 1920, 1080, 9 }, { 180, 320, 1 } };
+    static const struct { int w, h, cell; } sizes[] = {
+        { 320, 180, 2 }, { 640, 360, 3 }, { 1920, 1080, 9 }, { 180, 320, 1 },
+    };
 
     for (guint k = 0; k < G_N_ELEMENTS(sizes); k++) {
         const int w = sizes[k].w, h = sizes[k].h, cell = sizes[k].cell, mw = 13 * cell + 1, mh = 11 * cell + 1;
@@ -287,7 +291,7 @@ GST_START_TEST(test_watermark_formats)
 }
 GST_END_TEST
 
-/* On what goes out, not on what is kept: off again, and sought back, there is no trace of it; on, it is the same again. */
+/* On what goes out, not on what is kept: off again, and sought back, there is no trace of it; on, it is as before. */
 GST_START_TEST(test_watermark_kept)
 {
     Fixture f = fixture(ANY, "video/x-raw,format=I420");
@@ -351,7 +355,8 @@ static const struct { const char *data; gsize size; int code; const char *says; 
     { BYTES(PNG "\0\0\0\0\0\0\0\x10\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "0x16" },
     { BYTES(PNG "\xff\xff\xff\xff\xff\xff\xff\xff\x08\2\0\0\0"), GST_RESOURCE_ERROR_READ, "4294967295x4294967295" },
     { BYTES(JPEG "\xff\xd9"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
-    { BYTES(JPEG "\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x22\0\2\x11\1\3\x11\1"), GST_RESOURCE_ERROR_READ, "65535x65535" },
+    { BYTES(JPEG "\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x22\0\2\x11\1\3\x11\1"), GST_RESOURCE_ERROR_READ,
+      "65535x65535" },
     { BYTES(JPEG "\xff\xc0\0\x11\x08\0\0\0\x10\3\1\x22\0\2\x11\1\3\x11\1"), GST_RESOURCE_ERROR_READ, "16x0" },
     { BYTES(JPEG "\xff\xe1\0\0\xff\xe1\0\0\xff\xe1\0\0"), GST_RESOURCE_ERROR_READ, "wanted a PNG or JPEG" },
     { BYTES(PNG "\0\0\0\x10\0\0\0\x10\x08\2\0\0\0"), GST_RESOURCE_ERROR_FAILED, "no element pngdec" },
