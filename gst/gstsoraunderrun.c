@@ -118,7 +118,10 @@ static GstFlowReturn show_picture(GstSoraSrc *self, const GstVideoInfo *info, Gs
     GstFlowReturn r;
 
     gst_sora_scale_place(info, frame, scale == GST_SORA_SCALE_NONE ? GST_SORA_SCALE_LETTERBOX : scale, &place);
-    if (!(convert = gst_sora_scale_converter(info, frame, &place))) return GST_FLOW_NOT_SUPPORTED;
+    if (!(convert = gst_sora_scale_converter(info, frame, &place))) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("The placeholder cannot be made %s.", GST_VIDEO_INFO_NAME(frame)), (NULL));
+        return GST_FLOW_ERROR;
+    }
     r = gst_sora_flow_convert(self, convert, info, picture, out);
     gst_video_converter_free(convert);
     return r;
