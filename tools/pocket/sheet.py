@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A contact sheet: 24 prompts in words of their own, to be looked at.
+"""A contact sheet of the 24 prompts in ../prompts.txt, to be looked at.
 
 python sheet.py OUT.png [FOLDER] [FRAMES]       FRAMES 1: first frames; 4k + 1: three moments of each clip
 """
@@ -14,32 +14,7 @@ from PIL import Image, ImageDraw
 import paths
 from sample import Exported, latents_of
 
-PROMPTS = [
-    "a red balloon over green hills",
-    "a blue boat on the sea at night",
-    "calm sea at sunset, slow clouds",
-    "an orange hot air balloon over the mountains at dawn",
-    "a yellow lantern in the city at night",
-    "a purple ball in the desert",
-    "foggy hills in the morning",
-    "a white sailboat on the ocean by day with drifting clouds",
-    "a green balloon over a field of flowers at sunset",
-    "a pink hot air balloon above sand dunes",
-    "city skyline at sunset",
-    "a red lantern over the sea at night",
-    "snowy mountains under a cloudy sky",
-    "a blue ball over a meadow in the mist",
-    "at dawn, a yellow balloon drifting left over the desert",
-    "a red boat sailing right at sunset",
-    "a green hot-air balloon over the city",
-    "desert at night, an orange lantern",
-    "a purple balloon over the ocean at noon",
-    "a meadow in the moonlight, a white ball",
-    "the sea in the fog, a pink boat",
-    "a beautiful orange ball rising over the hills under a cloudy sky",
-    "mountains at night with a red hot air balloon",
-    "a blue paper lantern over rolling hills in the evening",
-]
+PROMPTS = pathlib.Path(__file__).parents[1].joinpath("prompts.txt").read_text().splitlines()
 
 
 def tile(pictures, caption):

@@ -36,7 +36,6 @@ from transformer import rope_tables
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
 WINDOW = 5                          # latent frames of a window
-IMAGE_SHARE = 0.3                  # batches of single pictures in the later stages, so that beginnings stay good
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
@@ -86,8 +85,8 @@ class Clock:
 class Stage:
     """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch, device):
-        self.name, self.batch, self.device = name, batch, device
+    def __init__(self, name, batch, image_share, device):
+        self.name, self.batch, self.image_share, self.device = name, batch, image_share, device
         self.images = Scenes("images", device)
         self.clips = Scenes("clips", device) if name != "images" else None
         self.warm_up = 40 if name == "images" else 150
@@ -116,7 +115,7 @@ class Stage:
 
     def draw(self, choice, noise, model):
         """Arguments of Pocket.loss, and which frames count [B, F]. choice: numpy's, the same in every process."""
-        if not self.clips or choice.random() < IMAGE_SHARE:
+        if not self.clips or choice.random() < self.image_share:
             b = self.images.draw(noise, self.batch, 1)
         else:
             b = self.clips.draw(noise, self.batch // WINDOW, WINDOW)
@@ -246,14 +245,14 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
 
 
-def run_stage(stage, trainer, clock, say, world):
+def run_stage(stage, trainer, clock, say, rate, world):
     rank, file = dist.get_rank(), paths.WORK / f"{stage.name}.pt"
     choice = np.random.default_rng([trainer.step, 5])
     noise = torch.Generator(stage.device).manual_seed(1000 * trainer.step + rank)
     report, first_step, saved_at = Report(), trainer.step, time.time()
     while (progress := clock.progress()) < 1:
         steps = trainer.step - first_step
-        factor = RATE[stage.name] * min(1, (steps + 1) / stage.warm_up) * min(1, max(0.03, (1 - progress) / 0.4))
+        factor = rate * RATE[stage.name] * min(1, (steps + 1) / stage.warm_up) * min(1, max(0.03, (1 - progress) / 0.4))
         arguments, counts = stage.draw(choice, noise, trainer.model)
         per_frame = trainer.model.loss(**arguments)
         trainer.learn(per_frame, counts, factor, world)
@@ -284,10 +283,10 @@ def work(rank, options):
         trainer.load(own if own.exists() else paths.WORK / f"{options.start}.pt", device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
-        stage = Stage(name, options.batch, device)
+        stage = Stage(name, options.batch, options.image_share, device)
         stage.set_spreads(trainer)
         stage.keep_fresh()
-        run_stage(stage, trainer, clock, options.say, options.processes)
+        run_stage(stage, trainer, clock, options.say, options.rate, options.processes)
         if clock.stop:
             break
     dist.destroy_process_group()
@@ -302,6 +301,10 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, help="on a CPU; default: 2")
     parser.add_argument("--batch", type=int, help="latent frames a process and step; default: 640 on a GPU, 20 on a CPU")
+    parser.add_argument("--rate", type=float, default=1.0,
+                        help="factor of both learning rates; to go on from good weights with small batches: 0.25")
+    parser.add_argument("--image-share", type=float, default=0.3,
+                        help="batches of single pictures in the later stages, so that beginnings stay good")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")

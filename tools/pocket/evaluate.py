@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How good the model is, in numbers: the tables of docs/pocket.md.
+
+python evaluate.py adherence [FOLDER] [PROMPTS]     how often judge.py sees what a prompt asked for, half of the prompts of
+                                                    combinations kept out of training; as shipped, with 1, 2, 4 and 8 steps
+python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
+python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
+python evaluate.py coherence [FOLDER] [CLIPS]       twenty seconds of clips beside what the renderer draws
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+import torch
+
+import paths
+from captions import caption
+from codec import Codec
+from judge import MOMENTS, Both
+from make_data import clip
+from sample import Exported, latents_of
+from scene import Scene
+from train import WINDOW
+from transformer import rope_tables
+from world import COLOURS, Attributes, draw_attributes, held_out
+
+BATCH = 32
+SECONDS = 20
+
+
+def sampled(e, texts, frames, **changes):
+    """latents_of() in batches, each with a seed of its own."""
+    return torch.cat([latents_of(texts[i:i + BATCH], frames, seed=100 + i, exported=e, **changes)
+                      for i in range(0, len(texts), BATCH)])
+
+
+def line(name, said):
+    mean = np.mean([v.float().mean().item() for v in said.values()])
+    print(f"| {name} | " + " | ".join(f"{100 * v.float().mean():.1f}" for v in said.values()) + f" | {100 * mean:.1f} |", flush=True)
+
+
+def adherence(folder=paths.MODEL, count=500):
+    """Captions that leave things out count as well: what goes without saying has a meaning (see captions.py)."""
+    e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(5)
+    new = np.arange(int(count)) % 2 == 1
+    wanted = [draw_attributes(rng, held_out if n else lambda a: not held_out(a)) for n in new]
+    rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
+    rendered = torch.stack([clip((a, a), rng, both.codec)[0] for a in wanted])
+    said = both.right(rendered, rows)
+    print(f"\n| {count} prompts, % | " + " | ".join(said) + " | mean |\n|---|" + "---|" * (len(said) + 1))
+    line("rendered", said)
+    frames = max(MOMENTS) + 1
+    z = sampled(e, texts, frames)
+    line("as shipped", both.right(z, rows))
+    line("... combinations of the training", both.right(z[~new], rows[~new]))
+    line("... combinations kept out of it", both.right(z[new], rows[new]))
+    for n in (1, 2, 4, 8):
+        line(f"{n} steps a chunk", both.right(sampled(e, texts, frames, first_steps=n, next_steps=n), rows))
+
+
+@torch.no_grad()
+def motion(folder=paths.MODEL, count=96):
+    """Clips whose subject goes left or right, not seen in training. Of each frame, from the true ones before it in one step:
+    the share of the true change that the model makes where the subject is, and the squared error against "nothing moves"."""
+    e, codec, rng, clips = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(77), []
+    while len(clips) < int(count):
+        a = draw_attributes(rng, lambda a: a.motion in ("left", "right") and a.weather not in ("rain", "snow"))
+        if a.subject != "none":
+            clips.append((*clip((a, a), rng, codec)[:2], caption(a, rng)))
+    z = torch.stack([c[0] for c in clips])[:, :WINDOW]
+    words = e.tokenizer([c[2] for c in clips])[:, None]
+    known = torch.ones(z.shape[:2], dtype=torch.bool)
+    known[:, 0] = False
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
+    own = e.model.own_frames(z, torch.zeros_like(z[:, :1]), known, words, torch.zeros_like(known, dtype=torch.long),
+                             rope_tables(range(WINDOW)), (1.0, 0.0), e.about["sampler"]["context_time"], noise)
+    true, made = z[:, 1:] - z[:, :-1], own[:, 1:] - z[:, :-1]
+    subject = torch.from_numpy(np.stack([c[1] for c in clips]))[:, :WINDOW].float()
+    subject = torch.maximum(subject[:, 1:], subject[:, :-1])                        # where it was and where it is
+    w = subject.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None]
+    whole = (true.square() * w).sum((0, 2, 3, 4))
+    for name, value in (("of the way", made * true), ("error, 1 if nothing moves", (made - true).square())):
+        print(f"{count} clips, frames 1 to {WINDOW - 1}, {name}:",
+              " ".join(f"{v:.2f}" for v in ((value * w).sum((0, 2, 3, 4)) / whole).tolist()))
+
+
+WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
+SIMPLE = dict(colour=("red", "purple", "pink"), background=("hills", "sea", "snowfield"), time=("day",), weather=("clear",),
+              subject=("ball", "balloon", "hotair", "lantern", "kite"), motion=tuple(WAYS), speed=("normal",), camera=("still",))
+
+
+def where(picture, colour):
+    """Mean row and column of the pixels in that colour of a [H, W, 3] picture in -1..1, in its widths; None: hardly any."""
+    target = torch.tensor(COLOURS[colour]) / 127.5 - 1
+    def direction(v):
+        v = v - v.mean(-1, keepdim=True)
+        return v / v.norm(dim=-1, keepdim=True).clamp_min(0.2)
+    mask = (direction(picture) * direction(target)).sum(-1) > 0.9
+    return mask.nonzero().float().mean(0) / picture.shape[1] if mask.sum() > 60 else None
+
+
+def way_gone(codec, latents, a):
+    """From the second latent frame to the last, in picture widths a second, in the direction that was asked for."""
+    first, last = (where(codec.decode_small(z[None])[3], a.colour) for z in (latents[1], latents[-1]))
+    if first is None or last is None:
+        return None
+    return ((last - first) * torch.tensor(WAYS[a.motion], dtype=torch.float32)).sum().item() / ((len(latents) - 2) / 4)
+
+
+def direction(folder=paths.MODEL, count=48, latents=7):
+    """Simple scenes, where the colour finds the subject; the rendered clips of the same scenes beside them."""
+    e, codec, rng = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(8)
+    wanted = [Attributes(**{k: str(rng.choice(v)) for k, v in SIMPLE.items()}) for _ in range(int(count))]
+    z = sampled(e, [caption(a, rng) for a in wanted], latents)
+    rendered = [codec.encode(Scene(a, rng).render(4 * latents, 3.0)) for a in wanted]
+    for name, clips in (("rendered", rendered), ("sampled", z)):
+        gone = [g for c, a in zip(clips, wanted) if (g := way_gone(codec, c, a)) is not None]
+        print(f"{name}: {len(gone)} of {count} found, {100 * np.mean(np.array(gone) > 0.01):.0f} % go where they should, "
+              f"{100 * np.mean(np.array(gone) < -0.01):.0f} % go back, {100 * np.mean(gone):.1f} % of the width a second")
+
+
+def unrest(codec, latents):
+    """Mean absolute difference of one picture and the next, in levels of 255, of the quietest half of the pixels: what
+    flickers, not what moves."""
+    video = torch.stack([codec.decode_small(z) for z in latents]).clamp(-1, 1)
+    d = (video[:, 1:] - video[:, :-1]).abs().mean(4).flatten(2)
+    return 127.5 * d.sort(2).values[..., :d.shape[2] // 2].mean().item()
+
+
+def coherence(folder=paths.MODEL, count=24):
+    """Of clips with a subject under a clear sky: flicker, and whether the subject stays what it is."""
+    e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(6)
+    wanted = [draw_attributes(rng, lambda a: a.subject != "none" and a.motion == "float" and a.camera == "still" and
+                              a.weather in ("clear", "clouds")) for _ in range(int(count))]
+    rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
+    z = sampled(e, texts, 4 * SECONDS + 1)
+    rendered = torch.stack([both.codec.encode(Scene(a, rng).render(4 * (max(MOMENTS) + 1), 3.0)) for a in wanted])
+    print(f"flicker: rendered {unrest(both.codec, rendered):.2f} levels, first second {unrest(both.codec, z[:, :5]):.2f}, "
+          f"after {SECONDS} s {unrest(both.codec, z[:, -5:]):.2f}")
+    for second in (0, 5, 10, SECONDS):
+        said = both.right(z[:, :1 + 4 * second], rows, 4 * second)
+        print(f"second {second}: subject {100 * said['subject'].float().mean():.0f} %, colour {100 * said['colour'].float().mean():.0f} %")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    {"adherence": adherence, "motion": motion, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
