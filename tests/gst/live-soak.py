@@ -34,7 +34,8 @@ def main(seconds=600.0, model="pocket", every=60.0):
     pipe.set_state(Gst.State.PLAYING)
     began, said, turn = time.time(), 0, 1
     print("second MiB threads files pushed made filled dropped behind_ms")
-    while (now := time.time() - began) < seconds:
+    while said < 10:
+        now = time.time() - began
         message = pipe.get_bus().timed_pop_filtered(Gst.SECOND // 2, Gst.MessageType.ERROR | Gst.MessageType.EOS)
         if message:
             raise SystemExit(f"ended after {now:.0f} s: {message.parse_error() if message.type == Gst.MessageType.ERROR else 'EOS'}")
