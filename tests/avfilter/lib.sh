@@ -2,6 +2,7 @@
 # Sourced by the tests of the wrappers for FFmpeg.  $F ffmpeg, $P ffprobe, $S sora; a scratch folder is the current one.
 # Each check prints "ok NAME", "FAIL NAME: what was seen" or "skip NAME".
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../wait.sh"
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -20,12 +21,6 @@ has() {
 within() { is "$1: $3 s" yes "$(awk "BEGIN {print ($3 <= $2 ? \"yes\" : \"more than $2 s\")}")"; }
 now() { date +%s.%N; }
 since() { awk "BEGIN {printf \"%.2f\", $(now) - $1}"; }
-# wait_for SECONDS COMMAND...: until it succeeds
-wait_for() {
-    n=$(($1 * 10)); shift
-    while [ $n -gt 0 ]; do "$@" && return; n=$((n - 1)); sleep 0.1; done
-    return 1
-}
 lavfi() { "$F" -nostdin -v error -f lavfi -i "$@" 2>&1; }
 complex() { "$F" -nostdin -v error -filter_complex "$@" 2>&1; }
 lines() { grep -vc '^#'; }

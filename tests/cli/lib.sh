@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Sourced by the tests of the sora program: $SORA, a scratch folder as the current one, and checks that count failures.
 SORA=${SORA:-$BUILDDIR/tools/sora}
+. "$SRCDIR/tests/wait.sh"
 T=$(mktemp -d) || exit 1
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$T"' EXIT
 cd "$T" || exit 1
@@ -19,10 +20,4 @@ status() {
 says() { grep -qxF -- "$2" "$1" || { fail "$1 lacks the line: $2"; cat "$1"; }; }
 has() { grep -qF -- "$2" "$1" || { fail "$1 lacks: $2"; cat "$1"; }; }
 empty() { [ ! -s "$1" ] || { fail "$1 is not empty"; cat "$1"; }; }
-# wait_for SECONDS COMMAND...: until it succeeds
-wait_for() {
-    n=$(($1 * 10)); shift
-    while [ $n -gt 0 ]; do "$@" && return; n=$((n - 1)); sleep 0.1; done
-    return 1
-}
 finish() { [ $bad = 0 ] && echo "passed"; exit $bad; }

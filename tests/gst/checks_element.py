@@ -73,7 +73,7 @@ def A02_registry():
     program("strace")
     with folder() as d:
         trace = run(
-            f"strace -f -e trace=openat,clone,clone3 gst-inspect-1.0 sorasrc >/dev/null",
+            "strace -f -e trace=openat,clone,clone3 gst-inspect-1.0 sorasrc >/dev/null",
             env={"GST_REGISTRY": d + "/r", "GST_REGISTRY_1_0": d + "/r"},
         ).out
     opened = re.findall(r"^.*(?:safetensors|gguf|model_index).*$", trace, re.M)

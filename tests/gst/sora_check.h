@@ -135,6 +135,18 @@ static inline void let_pass(Fixture *f, gint n)
     gst_object_unref(pad);
 }
 
+/* What `stats` says of that field. */
+static inline gint64 stat_of(Fixture *f, const char *field)
+{
+    GstStructure *stats;
+    gint64 n;
+
+    g_object_get(f->h->element, "stats", &stats, NULL);
+    fail_unless(gst_structure_get_int64(stats, field, &n), "stats has no %s", field);
+    gst_structure_free(stats);
+    return n;
+}
+
 static inline gchar *sum_of(GstBuffer *b)
 {
     GstMapInfo map;

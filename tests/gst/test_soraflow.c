@@ -179,8 +179,6 @@ GST_START_TEST(test_seek)
 {
     Fixture f = fixture(QUICK, "video/x-raw,framerate=25/1");
     gchar *sums[50];
-    GstStructure *stats;
-    gint64 generated;
     GstBuffer *b;
 
     gst_harness_play(f.h);
@@ -220,9 +218,7 @@ GST_START_TEST(test_seek)
             gst_message_unref(m);
         }
     }
-    g_object_get(f.h->element, "stats", &stats, NULL);          /* nothing was made twice */
-    fail_unless(gst_structure_get_int64(stats, "frames-generated", &generated) && generated == 50);
-    gst_structure_free(stats);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), 50);          /* nothing was made twice */
     for (int i = 0; i < 50; i++) g_free(sums[i]);
     fixture_end(&f);
 }
@@ -380,8 +376,6 @@ GST_START_TEST(test_renegotiate)
     Fixture f = fixture("model=test/step-delay=20/rate=25 prompt=cat num-frames=50",
                         "video/x-raw,format=I420,framerate=25/1");
     GstClockTime next = 0;
-    GstStructure *stats;
-    gint64 generated;
     int n = 0, larger = 0;
     GstBuffer *b;
 
@@ -398,31 +392,18 @@ GST_START_TEST(test_renegotiate)
     }
     fail_unless(larger > 20 && n > 60, "%d %d", larger, n);
     fail_unless_equals_uint64(next, 2 * GST_SECOND);
-    g_object_get(f.h->element, "stats", &stats, NULL);
-    fail_unless(gst_structure_get_int64(stats, "frames-generated", &generated) && generated == 50);
-    gst_structure_free(stats);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), 50);
     fixture_end(&f);
 }
 GST_END_TEST
 
 /* ---- PAUSED ---- */
 
-static gint64 generated(Fixture *f)
-{
-    GstStructure *stats;
-    gint64 n;
-
-    g_object_get(f->h->element, "stats", &stats, NULL);
-    fail_unless(gst_structure_get_int64(stats, "frames-generated", &n));
-    gst_structure_free(stats);
-    return n;
-}
-
 /* Within two seconds. */
 static gboolean grows(Fixture *f, gint64 from)
 {
-    for (int i = 0; i < 200 && generated(f) <= from; i++) g_usleep(10000);
-    return generated(f) > from;
+    for (int i = 0; i < 200 && stat_of(f, "frames-generated") <= from; i++) g_usleep(10000);
+    return stat_of(f, "frames-generated") > from;
 }
 
 static const char *const pausing[] = { "", "is-live=true " };
@@ -440,18 +421,18 @@ GST_START_TEST(test_generate_in_paused)
     if (__i__ == 0) {
         fail_unless(grows(&f, 3));                          /* the first chunk, by which a sink prerolls */
         g_usleep(300000);
-        fail_unless_equals_int64(generated(&f), 4);
+        fail_unless_equals_int64(stat_of(&f, "frames-generated"), 4);
         let_pass(&f, 6);                                    /* who asks for more gets it */
         g_usleep(300000);
-        fail_unless_equals_int64(generated(&f), 8);
+        fail_unless_equals_int64(stat_of(&f, "frames-generated"), 8);
     }
     gst_element_set_state(f.h->element, GST_STATE_PLAYING);
     fail_unless(grows(&f, 20));
     gst_element_set_state(f.h->element, GST_STATE_PAUSED);
     g_usleep(100000);                                       /* what is begun is finished */
-    n = generated(&f);
+    n = stat_of(&f, "frames-generated");
     g_usleep(300000);
-    fail_unless_equals_int64(generated(&f), n);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), n);
     gst_element_set_state(f.h->element, GST_STATE_PLAYING);
     let_pass(&f, 1000);
     fail_unless(grows(&f, n));
@@ -472,7 +453,7 @@ GST_START_TEST(test_generate_in_paused_again)
     g_object_set(f.h->element, "generate-in-paused", FALSE, NULL);
     gst_element_set_state(f.h->element, GST_STATE_PAUSED);
     g_usleep(400000);
-    fail_unless_equals_int64(generated(&f), 4);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), 4);
     assert_quick(g_object_set(f.h->element, "generate-in-paused", TRUE, NULL));
     fail_unless(grows(&f, 20));
     fixture_end(&f);
@@ -488,7 +469,7 @@ GST_START_TEST(test_preroll_all_the_same)
 
     gst_element_set_state(f.h->element, GST_STATE_PAUSED);
     b = next_buffer(&f);
-    fail_unless(b && generated(&f) == 40);
+    fail_unless(b && stat_of(&f, "frames-generated") == 40);
     gst_buffer_unref(b);
     fixture_end(&f);
 
@@ -501,7 +482,7 @@ GST_START_TEST(test_preroll_all_the_same)
                                  (gint64)GST_SECOND, GST_SEEK_TYPE_NONE, 0));
     fail_unless(grows(&f, 25));
     g_usleep(200000);
-    fail_unless_equals_int64(generated(&f), 28);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), 28);
     fixture_end(&f);
 }
 GST_END_TEST

@@ -352,8 +352,6 @@ GST_START_TEST(test_regenerate)
                         "max-size-buffers=4", "video/x-raw,framerate=25/1");
     gint64 seed = 1, now;
     GstClockTime next = 0;
-    GstStructure *stats;
-    gint64 generated;
 
     gst_harness_play(f.h);
     frames_until(&f, "cat", 2, &next);
@@ -364,9 +362,7 @@ GST_START_TEST(test_regenerate)
         fail_unless(now >= 0 && now != seed);
         seed = now;
     }
-    g_object_get(f.h->element, "stats", &stats, NULL);
-    fail_unless(gst_structure_get_int64(stats, "frames-generated", &generated) && generated >= (gint64)(next / 40000000));
-    gst_structure_free(stats);
+    fail_unless(stat_of(&f, "frames-generated") >= (gint64)(next / 40000000));
     fixture_end(&f);
 }
 GST_END_TEST
@@ -406,8 +402,6 @@ GST_START_TEST(test_repeat)
     gchar *settings = g_strdup_printf("%s prompt-change=next-clip", repeated[__i__]), *sums[10];
     Fixture f = fixture(settings, "video/x-raw,framerate=25/1");
     GstClockTime last = GST_CLOCK_TIME_NONE;
-    gint64 generated;
-    GstStructure *stats;
     gboolean other = FALSE;
     GstBuffer *b;
     int n = 0;
@@ -432,9 +426,7 @@ GST_START_TEST(test_repeat)
         g_free(sum);
         n++;
     }
-    g_object_get(f.h->element, "stats", &stats, NULL);
-    fail_unless(gst_structure_get_int64(stats, "frames-generated", &generated) && generated == 10);
-    gst_structure_free(stats);
+    fail_unless_equals_int64(stat_of(&f, "frames-generated"), 10);
     g_object_set(f.h->element, "prompt", "dog", NULL);
     for (int i = 0; i < 400 && !other; i++) {
         gchar *sum;
