@@ -14,7 +14,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import paths
-from captions import caption
 from codec import Codec
 from data import Scenes
 from make_data import clip
@@ -120,21 +119,19 @@ def main(minutes):
         return moments_of(codec, clips["latents"][b].float()), clips["attributes"][b, 0]
     train(Judge(SEEN, 3, 24), pictures, minutes, FILES[0])
     train(Judge(MOVES, 9, 32), moves, minutes, FILES[1])
-    z, rows = unseen(500, np.random.default_rng(99), codec)[:2]
+    z, rows = unseen(500, np.random.default_rng(99), codec)
     said = Both().right(z, rows)
     print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in said.items()))
 
 
-def unseen(count, rng, codec, of=None):
-    """Rendered clips of new scenes, every second one a combination that is kept out of training (or those of `of`).
-    -> latents, rows of attributes, captions"""
-    clips, rows, texts = [], [], []
+def unseen(count, rng, codec):
+    """Rendered clips of new scenes, every second one a combination that is kept out of training. -> latents, rows"""
+    clips, rows = [], []
     for i in range(count):
-        a = draw_attributes(rng, of or (held_out if i % 2 else lambda a: not held_out(a)))
+        a = draw_attributes(rng, held_out if i % 2 else lambda a: not held_out(a))
         clips.append(clip((a, a), rng, codec)[0])
         rows.append(a.indices())
-        texts.append(caption(a, rng))
-    return torch.stack(clips), rows, texts
+    return torch.stack(clips), rows
 
 
 if __name__ == "__main__":
