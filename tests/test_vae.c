@@ -61,22 +61,36 @@ static struct sr_ctx *ctx_of(enum sr_type act, int threads, unsigned cpu)
     return c;
 }
 
+/* Pictures one behind the other. */
+struct taken {
+    size_t floats, n;           /* of one picture; pictures */
+};
+
+static sora_result take(struct sr_vae_out *out, sora_error *err)
+{
+    struct taken *t = out->user;
+
+    (void)err;
+    t->n++;
+    out->rgb += t->floats;
+    return SORA_OK;
+}
+
 /* The first F latent frames of r by v, from wherever v stands; -> pictures. */
 static float *decode(struct sr_ctx *c, struct sr_vae *v, const struct reference *r, size_t F, size_t *pictures)
 {
     const size_t each = r->C * r->H * r->W;
-    float *out = malloc(4 * F * r->picture * sizeof *out);
+    float *rgb = malloc(4 * F * r->picture * sizeof *rgb);
+    struct taken t = { r->picture, 0 };
+    struct sr_vae_out out = { rgb, take, &t };
     sora_error err = { 0 };
 
-    *pictures = 0;
     for (size_t f = 0; f < F; f++) {
-        int n = -1;
-        sr_vae_decode(c, v, r->latents + f * each, out + *pictures * r->picture, &n, &err);
-        ck_assert_msg(!err.code, "%s", err.text);
-        ck_assert_int_eq(n, f ? 4 : 1);
-        *pictures += (size_t)n;
+        ck_assert_msg(sr_vae_decode(c, v, r->latents + f * each, &out, &err) == SORA_OK && !err.code, "%s", err.text);
+        ck_assert_uint_eq(t.n, 1 + 4 * f);
     }
-    return out;
+    *pictures = t.n;
+    return rgb;
 }
 
 /* Compared about the middle grey, or the offset of 0.5 would hide errors. */
@@ -206,13 +220,13 @@ START_TEST(test_length)
     struct sr_vae *v;
     sora_error err = { 0 };
     size_t peak = 0, size;
-    float *out = malloc(4 * r.picture * sizeof *out);
-    int n;
+    float *rgb = malloc(r.picture * sizeof *rgb);
+    struct sr_vae_out out = { .rgb = rgb };
 
     ck_assert_msg(sr_vae_open(c, &v, ref_path("vae_wan21"), r.H, r.W, &err) == SORA_OK, "%s", err.text);
     size = c->arena_size;
     for (size_t f = 0; f < 30; f++) {
-        sr_vae_decode(c, v, r.latents + f % r.F * r.C * r.H * r.W, out, &n, &err);
+        sr_vae_decode(c, v, r.latents + f % r.F * r.C * r.H * r.W, &out, &err);
         ck_assert_msg(!err.code, "%s", err.text);
         if (f == 2) peak = c->arena_peak;
     }
@@ -220,7 +234,7 @@ START_TEST(test_length)
     sr_vae_close(&v);
     sr_ctx_close(&c);
     sr_weights_close(&r.w);
-    free(out);
+    free(rgb);
 }
 END_TEST
 
@@ -232,19 +246,20 @@ START_TEST(test_not_a_number)
     struct sr_ctx *c = ctx_of(SR_F32, 2, ~0u);
     struct sr_vae *v;
     sora_error err = { 0 };
-    float *out = malloc(4 * r.picture * sizeof *out), *z = malloc(each * sizeof *z);
-    int n;
+    float *rgb = malloc(4 * r.picture * sizeof *rgb), *z = malloc(each * sizeof *z);
+    struct taken t = { r.picture, 0 };
+    struct sr_vae_out out = { rgb, take, &t };
 
     ck_assert_msg(sr_vae_open(c, &v, ref_path("vae_wan21"), r.H, r.W, &err) == SORA_OK, "%s", err.text);
     memcpy(z, r.latents, each * sizeof *z);
     z[0] = NAN;
-    ck_assert_int_eq(sr_vae_decode(c, v, z, out, &n, &err), SORA_ERR_INTERNAL);
-    ck_assert(n == 0 && strstr(err.text, "not numbers"));
+    ck_assert_int_eq(sr_vae_decode(c, v, z, &out, &err), SORA_ERR_INTERNAL);
+    ck_assert(t.n == 0 && strstr(err.text, "not numbers"));
     c->err = (sora_error){ 0 };
-    free(out);
-    out = decode(c, v, &r, 1, &(size_t){ 0 });
-    ck_assert(difference(out, r.frames, r.picture) < 5e-4);
-    free(out);
+    free(rgb);
+    rgb = decode(c, v, &r, 1, &(size_t){ 0 });
+    ck_assert(difference(rgb, r.frames, r.picture) < 5e-4);
+    free(rgb);
     free(z);
     sr_vae_close(&v);
     sr_ctx_close(&c);
@@ -463,8 +478,9 @@ START_TEST(test_published)
     struct sr_ctx *c = ctx_of(SR_F32, 2, ~0u);
     struct sr_vae *v;
     sora_error err = { 0 };
-    float z[16 * 2 * 2], rgb[4 * 3 * 16 * 16];
-    int n;
+    float z[16 * 2 * 2], rgb[5 * 3 * 16 * 16];
+    struct taken t = { 3 * 16 * 16, 0 };
+    struct sr_vae_out out = { rgb, take, &t };
 
     ck_assert_int_eq(sr_wan_shape_published(&wan, "wan2.1", &err), SORA_OK);
     sr_wan_info(&wan, &info);
@@ -480,8 +496,8 @@ START_TEST(test_published)
     ck_assert_msg(sr_vae_open_random(c, &v, "taew2_1", 2, 2, 1, &err) == SORA_OK, "%s", err.text);
     sr_rng_normal(z, SR_COUNT(z), 1, 0, 0);
     for (int f = 0; f < 2; f++) {
-        ck_assert_msg(sr_vae_decode(c, v, z, rgb, &n, &err) == SORA_OK, "%s", err.text);
-        ck_assert_int_eq(n, f ? 4 : 1);
+        ck_assert_msg(sr_vae_decode(c, v, z, &out, &err) == SORA_OK, "%s", err.text);
+        ck_assert_uint_eq(t.n, f ? 5 : 1);
     }
     for (size_t i = 0; i < SR_COUNT(rgb); i++) ck_assert(rgb[i] >= 0 && rgb[i] <= 1);
     sr_vae_close(&v);

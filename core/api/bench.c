@@ -242,10 +242,10 @@ struct vae_run {
 static sora_result decode(struct bench *b, void *arg, sora_error *err)
 {
     struct vae_run *v = arg;
-    int frames;
+    struct sr_vae_out out = { .rgb = v->rgb };
 
     if (v->first) sr_vae_reset(v->vae);
-    return sr_vae_decode(b->c, v->vae, v->z, v->rgb, &frames, err);
+    return sr_vae_decode(b->c, v->vae, v->z, &out, err);
 }
 
 /* The first latent frame and later ones cost differently; every later one costs the same. */
@@ -263,7 +263,7 @@ static sora_result bench_vae(struct bench *b, const char *path, const char *kind
     if (r < 0) goto done;
     vi = sr_vae_get_info(vae);
     n = (size_t)vi->channels * b->H * b->W;
-    pixels = (size_t)vi->scale_t * 3 * b->H * b->W * (size_t)vi->scale_s * (size_t)vi->scale_s;
+    pixels = 3 * b->H * b->W * (size_t)vi->scale_s * (size_t)vi->scale_s;
     z = sr_aligned(n * sizeof *z);
     rgb = sr_aligned(pixels * sizeof *rgb);
     if (!z || !rgb) {

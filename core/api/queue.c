@@ -24,16 +24,17 @@ void sr_text_unref(struct sr_text **t)
     *t = NULL;
 }
 
-sora_result sr_queue_init(struct sr_queue *q, size_t cap, size_t floats, sora_error *err)
+sora_result sr_queue_init(struct sr_queue *q, size_t cap, sora_format format, int width, int height, sora_error *err)
 {
-    *q = (struct sr_queue){ .slot = sr_calloc(cap, sizeof *q->slot), .cap = cap, .floats = floats };
+    *q = (struct sr_queue){ .slot = sr_calloc(cap, sizeof *q->slot), .cap = cap, .format = format, .width = width,
+                            .height = height };
     return q->slot ? SORA_OK : sr_fail_nomem(err, cap * sizeof *q->slot, "frame queue");
 }
 
 void sr_queue_uninit(struct sr_queue *q)
 {
     for (size_t i = 0; q->slot && i < q->cap; i++) {
-        sr_free(q->slot[i].rgb);
+        sr_planes_free(&q->slot[i].picture);
         sr_text_unref(&q->slot[i].text);
     }
     sr_free(q->slot);
@@ -44,11 +45,7 @@ struct sr_slot *sr_queue_back(struct sr_queue *q, sora_error *err)
 {
     struct sr_slot *s = &q->slot[(q->head + q->count) % q->cap];
 
-    if (!s->rgb && !(s->rgb = sr_aligned(q->floats * sizeof *s->rgb))) {
-        sr_fail_nomem(err, q->floats * sizeof *s->rgb, "frame queue");
-        return NULL;
-    }
-    return s;
+    return s->picture.memory || sr_planes_alloc(&s->picture, q->format, q->width, q->height, err) == SORA_OK ? s : NULL;
 }
 
 struct sr_slot *sr_queue_front(struct sr_queue *q)

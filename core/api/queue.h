@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Frames on their way from the worker to the caller: a ring of float pictures.  Not locked: the session's mutex guards it. */
+/*
+ * Frames on their way from the worker to the caller: a ring of pictures in the caller's format, which is a quarter to an
+ * eighth of the decoder's floats.  Not locked: the session's mutex guards it.
+ */
 #ifndef SR_QUEUE_H
 #define SR_QUEUE_H
 
-#include "base/base.h"
+#include "frame/frame.h"
 
 /* A prompt that frames point to; counted, because a frame may outlive its prompt's turn. */
 struct sr_text {
@@ -15,7 +18,7 @@ struct sr_text *sr_text_ref(struct sr_text *t);         /* NULL stays NULL */
 void sr_text_unref(struct sr_text **t);
 
 struct sr_slot {
-    float *rgb;                 /* [3, h, w], allocated at its first use */
+    struct sr_planes picture;   /* allocated at its first use */
     int64_t pts, prompt;
     struct sr_text *text;
     bool chunk_first;
@@ -23,9 +26,11 @@ struct sr_slot {
 
 struct sr_queue {
     struct sr_slot *slot;
-    size_t cap, head, count, floats;        /* floats: of one picture */
+    size_t cap, head, count;
+    sora_format format;         /* of its pictures */
+    int width, height;
 };
-sora_result sr_queue_init(struct sr_queue *q, size_t cap, size_t floats, sora_error *err);
+sora_result sr_queue_init(struct sr_queue *q, size_t cap, sora_format format, int width, int height, sora_error *err);
 void sr_queue_uninit(struct sr_queue *q);
 /* The slot behind the last frame; NULL and err when its picture cannot be had.  Only when count < cap. */
 struct sr_slot *sr_queue_back(struct sr_queue *q, sora_error *err);

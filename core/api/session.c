@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A session: its worker thread loads, encodes, denoises and decodes into a queue; the caller's thread converts out of it. */
+/* A session: its worker thread loads, encodes, denoises, decodes and converts into a queue, from which the caller copies. */
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -20,7 +20,6 @@ struct sora_session {
     struct sr_cancel cancel;
     char *path;                             /* of the model; NULL: built in */
     struct sr_pipeline *p;
-    struct sr_converter *converter;         /* the caller's: built at the first frame */
 
     pthread_mutex_t lock;                   /* guards what follows, down to the blank line */
     pthread_cond_t more;                    /* a frame came, or the worker's state changed */
@@ -42,6 +41,7 @@ struct sora_session {
     int64_t chunk, chunk_start, frames;     /* frames: given to the queue */
     double fraction;
     struct sr_frames_file *save;            /* NULL: none */
+    struct sr_converter *converter;
 
     struct sr_text *shown;                  /* the caller's: text of the frame that was handed out last */
 };
@@ -92,35 +92,42 @@ static bool finite_picture(const float *rgb, size_t n)
     return bad == 0;
 }
 
+/* The slot behind the last frame, once there is one: the worker's until it is counted. */
+static sora_result wait_for_room(struct sora_session *s, struct sr_slot **slot, sora_error *err)
+{
+    sora_result r = SORA_OK;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->queue.count == s->queue.cap && !sr_cancelled(&s->cancel)) pthread_cond_wait(&s->room, &s->lock);
+    if (sr_cancelled(&s->cancel)) r = sr_fail(err, SORA_ERR_CANCELLED, "cancelled");
+    else if (!(*slot = sr_queue_back(&s->queue, err))) r = SORA_ERR_NOMEM;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 static sora_result on_frame(void *user, const float *rgb, sora_error *err)
 {
     struct sora_session *s = user;
-    struct sr_slot *slot;
-    sora_result r = SORA_OK;
+    struct sr_slot *slot = NULL;
+    sora_result r;
 
-    if (!finite_picture(rgb, s->queue.floats))
+    if (!finite_picture(rgb, 3 * (size_t)s->p->gen_w * (size_t)s->p->gen_h))
         return sr_fail(err, SORA_ERR_INTERNAL, "frame %" PRId64 " came out of the decoder with numbers that are no colours (NaN); "
                        "try precision=f32", s->frames);
     if (s->save && (r = sr_frames_file_add(s->save, rgb, err)) < 0) return r;
+    if ((r = wait_for_room(s, &slot, err)) < 0) return r;
+    if ((r = sr_converter_run(s->converter, rgb, slot->picture.data, slot->picture.stride, err)) < 0) return r;
     pthread_mutex_lock(&s->lock);
-    while (s->queue.count == s->queue.cap && !sr_cancelled(&s->cancel)) pthread_cond_wait(&s->room, &s->lock);
-    if (sr_cancelled(&s->cancel)) {
-        r = sr_fail(err, SORA_ERR_CANCELLED, "cancelled");
-    } else if (!(slot = sr_queue_back(&s->queue, err))) {
-        r = SORA_ERR_NOMEM;
-    } else {
-        memcpy(slot->rgb, rgb, s->queue.floats * sizeof *rgb);
-        slot->pts = s->frames;
-        slot->prompt = s->changes;
-        slot->text = sr_text_ref(s->text);
-        slot->chunk_first = s->frames == s->chunk_start;
-        s->queue.count++;
-        s->frames++;
-        pthread_cond_broadcast(&s->more);
-    }
+    slot->pts = s->frames;
+    slot->prompt = s->changes;
+    slot->text = sr_text_ref(s->text);
+    slot->chunk_first = s->frames == s->chunk_start;
+    s->queue.count++;
+    s->frames++;
+    pthread_cond_broadcast(&s->more);
     pthread_mutex_unlock(&s->lock);
-    if (r == SORA_OK) on_stage(s, SORA_STAGE_DECODE, 0, 0);
-    return r;
+    on_stage(s, SORA_STAGE_DECODE, 0, 0);
+    return SORA_OK;
 }
 
 /* ---- The worker ---- */
@@ -185,7 +192,8 @@ static sora_result ask_host(struct sora_session *s, sora_error *err)
 static sora_result run(struct sora_session *s, sora_error *err)
 {
     const struct sr_sink sink = { on_frame, on_stage, s };
-    const int64_t total = s->p->info.frames;
+    const struct sr_pipeline *p = s->p;
+    const int64_t total = p->info.frames;
     sora_result r;
 
     s->start_s = sr_now();
@@ -193,7 +201,10 @@ static sora_result run(struct sora_session *s, sora_error *err)
         (r = sr_frames_file_open(&s->save, s->o.save_frames_file, s->p->gen_w, s->p->gen_h, s->p->crop_w, s->p->crop_h, err)) < 0)
         return r;
     on_stage(s, SORA_STAGE_LOAD, 0, 0);
-    if ((r = s->p->ops->load(s->p, &sink, err)) < 0) return r;
+    if ((r = p->ops->load(s->p, &sink, err)) < 0) return r;
+    if ((r = sr_converter_open(&s->converter, p->info.format, p->gen_w, p->gen_h, p->crop_w, p->crop_h, p->info.width,
+                               p->info.height, err)) < 0)
+        return r;
     pthread_mutex_lock(&s->lock);
     s->loaded = true;
     pthread_cond_broadcast(&s->more);
@@ -252,7 +263,7 @@ static sora_result start(struct sora_session *s, sora_error *err)
 /* Frames that may wait: a whole chunk of a stream, so that the next one is computed meanwhile. */
 static size_t queue_length(const struct sr_pipeline *p)
 {
-    const size_t bytes = 3 * sizeof(float) * (size_t)p->gen_w * (size_t)p->gen_h;
+    const size_t bytes = 3 * sizeof(float) * (size_t)p->info.width * (size_t)p->info.height;    /* of the largest format */
     const size_t fit = SR_MAX(QUEUE_BYTES / SR_MAX(bytes, 1), 2);
 
     return p->info.streams ? SR_CLAMP((size_t)p->info.chunk, 2, SR_MAX(fit, 8)) : SR_MIN(fit, (size_t)SR_MAX(p->info.chunk, 1));
@@ -300,7 +311,7 @@ sora_result sora_session_open(sora_session **out, const sora_options *o, sora_er
     s->log = (struct sr_log){ s->o.log, s->o.user };
     if ((r = open_pipeline(s, err)) < 0) goto done;
     if ((r = check_prompt(s, err)) < 0) goto done;
-    r = sr_queue_init(&s->queue, queue_length(s->p), 3 * (size_t)s->p->gen_w * (size_t)s->p->gen_h, err);
+    r = sr_queue_init(&s->queue, queue_length(s->p), s->p->info.format, s->p->info.width, s->p->info.height, err);
 done:
     if (r < 0) sora_session_close(&s);
     *out = s;
@@ -340,15 +351,6 @@ sora_result sora_session_load(sora_session *s, sora_error *err)
     return r;
 }
 
-static sora_result open_converter(struct sora_session *s, sora_error *err)
-{
-    const struct sr_pipeline *p = s->p;
-
-    if (s->converter) return SORA_OK;
-    return sr_converter_open(&s->converter, p->info.format, p->gen_w, p->gen_h, p->crop_w, p->crop_h, p->info.width,
-                             p->info.height, err);
-}
-
 /* Wait for a frame.  SORA_OK: the front of the queue is ours until it is popped, for the worker writes behind it. */
 static sora_result wait_for_frame(struct sora_session *s, struct sr_slot **slot, sora_error *err)
 {
@@ -373,8 +375,8 @@ sora_result sora_session_next(sora_session *s, sora_frame *frame, sora_error *er
     if (frame->size < sizeof *frame)
         return sr_fail(err, SORA_ERR_OPTION, "frame: size is %zu; fill the struct with sora_frame_init() first", frame->size);
     if ((r = wait_for_frame(s, &slot, err)) != SORA_OK) return r;
-    if ((r = open_converter(s, err)) < 0) return r;
-    if ((r = sr_converter_run(s->converter, slot->rgb, frame->data, frame->stride, err)) < 0) return r;
+    if ((r = sr_planes_check(s->queue.format, frame->data, err)) < 0) return r;
+    sr_planes_copy(s->queue.format, s->queue.width, s->queue.height, frame->data, frame->stride, &slot->picture);
     pthread_mutex_lock(&s->lock);
     sr_text_unref(&s->shown);
     s->shown = sr_text_ref(slot->text);

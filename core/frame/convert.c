@@ -4,15 +4,13 @@
 
 #include "frame/frame.h"
 
-#define ALIGN 64                /* what zimg's AVX-512 paths want of rows */
-
 struct sr_converter {
     sora_format format;
     int src_w, src_h, crop_w, crop_h, dst_w, dst_h;
     int pad_w, pad_h;           /* the picture zimg writes: dst, up to whole chroma samples */
     zimg_filter_graph *graph;   /* NULL: floats are copied */
     void *work;                 /* scratch of the graph */
-    float *src;                 /* [3, crop_h, src_stride] where the caller's rows are not aligned */
+    float *src;                 /* [3, crop_h, src_stride] where the caller's rows are not aligned; allocated at need */
     ptrdiff_t src_stride;       /* bytes */
     uint8_t *dst[3];            /* zimg's order: Y U V or R G B */
     ptrdiff_t dst_stride[3];
@@ -91,12 +89,10 @@ static sora_result buffers(struct sr_converter *k, const struct sr_format *q, so
     const size_t sample = q->bits == 32 ? 4 : q->bits > 8 ? 2 : 1;
     size_t n;
 
-    k->src_stride = (ptrdiff_t)SR_ROUND_UP((size_t)k->crop_w * sizeof(float), ALIGN);
-    n = 3 * (size_t)k->src_stride * (size_t)k->crop_h;
-    if (!(k->src = sr_aligned(n))) return sr_fail_nomem(err, n, "frame conversion");
+    k->src_stride = (ptrdiff_t)SR_ROUND_UP((size_t)k->crop_w * sizeof(float), SR_ROW_ALIGN);
     for (int p = 0; p < 3; p++) {
         const int w = p ? k->pad_w >> q->sub_w : k->pad_w, h = p ? k->pad_h >> q->sub_h : k->pad_h;
-        k->dst_stride[p] = (ptrdiff_t)SR_ROUND_UP((size_t)w * sample, ALIGN);
+        k->dst_stride[p] = (ptrdiff_t)SR_ROUND_UP((size_t)w * sample, SR_ROW_ALIGN);
         n = (size_t)k->dst_stride[p] * (size_t)h;
         if (!(k->dst[p] = sr_aligned(n))) return sr_fail_nomem(err, n, "frame conversion");
     }
@@ -202,16 +198,21 @@ sora_result sr_converter_run(struct sr_converter *k, const float *rgb, uint8_t *
                              sora_error *err)
 {
     const ptrdiff_t row = (ptrdiff_t)k->src_w * (ptrdiff_t)sizeof *rgb, plane = row * k->src_h;
-    const bool aligned = (uintptr_t)rgb % ALIGN == 0 && row % ALIGN == 0;
+    const bool aligned = (uintptr_t)rgb % SR_ROW_ALIGN == 0 && row % SR_ROW_ALIGN == 0;
     zimg_image_buffer_const from = { .version = ZIMG_API_VERSION };
     zimg_image_buffer to = { .version = ZIMG_API_VERSION };
 
-    for (int p = 0; p < sora_format_planes(k->format); p++)
-        if (!data[p]) return sr_fail(err, SORA_ERR_OPTION, "frame: plane %d is NULL; give one for each plane of the format", p);
+    sora_result r;
+
+    if ((r = sr_planes_check(k->format, data, err)) < 0) return r;
     if (!k->graph) {
         for (int p = 0; p < 3; p++)
             copy_rows(data[p], stride[p], (const uint8_t *)rgb + p * plane, row, (size_t)k->dst_w * sizeof *rgb, k->dst_h);
         return SORA_OK;
+    }
+    if (!aligned && !k->src) {
+        const size_t n = 3 * (size_t)k->src_stride * (size_t)k->crop_h;
+        if (!(k->src = sr_aligned(n))) return sr_fail_nomem(err, n, "frame conversion");
     }
     for (int p = 0; p < 3; p++) {
         const uint8_t *s = (const uint8_t *)rgb + p * plane;

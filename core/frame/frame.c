@@ -53,3 +53,42 @@ void sora_frame_init_sized(sora_frame *f, size_t size)
     memset(f, 0, size);
     f->size = size;
 }
+
+sora_result sr_planes_alloc(struct sr_planes *p, sora_format f, int width, int height, sora_error *err)
+{
+    size_t offset[4] = { 0 }, bytes = 0;
+    const int planes = sora_format_planes(f);
+
+    memset(p, 0, sizeof *p);
+    for (int i = 0; i < planes; i++) {
+        const size_t stride = SR_ROUND_UP(sora_format_row_bytes(f, i, width), SR_ROW_ALIGN), rows = (size_t)sora_format_rows(f, i, height);
+        size_t n;
+        p->stride[i] = (ptrdiff_t)stride;
+        offset[i] = bytes;
+        if (SR_MUL_OVERFLOWS(stride, rows, &n) || SR_ADD_OVERFLOWS(bytes, n, &bytes)) return sr_fail_nomem(err, n, "picture");
+    }
+    if (!(p->memory = sr_aligned(bytes))) return sr_fail_nomem(err, bytes, "picture");
+    for (int i = 0; i < planes; i++) p->data[i] = (uint8_t *)p->memory + offset[i];
+    return SORA_OK;
+}
+
+void sr_planes_free(struct sr_planes *p)
+{
+    sr_free(p->memory);
+    memset(p, 0, sizeof *p);
+}
+
+sora_result sr_planes_check(sora_format f, uint8_t *const data[4], sora_error *err)
+{
+    for (int i = 0; i < sora_format_planes(f); i++)
+        if (!data[i]) return sr_fail(err, SORA_ERR_OPTION, "frame: plane %d is NULL; give one for each plane of the format", i);
+    return SORA_OK;
+}
+
+void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], const ptrdiff_t to_stride[4],
+                    const struct sr_planes *from)
+{
+    for (int i = 0; i < sora_format_planes(f); i++)
+        for (int y = 0; y < sora_format_rows(f, i, height); y++)
+            memcpy(to[i] + y * to_stride[i], from->data[i] + y * from->stride[i], sora_format_row_bytes(f, i, width));
+}

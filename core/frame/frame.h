@@ -5,12 +5,28 @@
 
 #include "base/base.h"
 
+enum { SR_ROW_ALIGN = 64 };     /* what zimg's AVX-512 paths want of rows */
+
 struct sr_format {
     int planes, bits;           /* bits 32: float */
     int sub_w, sub_h;           /* log2 of the chroma subsampling */
     bool yuv;
 };
 const struct sr_format *sr_format(sora_format f);       /* NULL: no such format */
+
+/* A picture of ours in one piece of memory. */
+struct sr_planes {
+    void *memory;               /* NULL: not allocated */
+    uint8_t *data[4];
+    ptrdiff_t stride[4];
+};
+sora_result sr_planes_alloc(struct sr_planes *p, sora_format f, int width, int height, sora_error *err);
+void sr_planes_free(struct sr_planes *p);
+/* SORA_ERR_OPTION where one of the format's planes is NULL: data are the caller's. */
+sora_result sr_planes_check(sora_format f, uint8_t *const data[4], sora_error *err);
+/* Row by row; rows of any alignment, from the bottom up too. */
+void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], const ptrdiff_t to_stride[4],
+                    const struct sr_planes *from);
 
 struct sr_converter;
 

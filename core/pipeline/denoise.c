@@ -106,44 +106,61 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
     return SORA_OK;
 }
 
+static size_t picture_floats(const struct sr_diffusion *d)
+{
+    return 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
+}
+
 void sr_fade_begin(struct sr_diffusion *d)
 {
-    const size_t picture = 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
-
-    if (!d->newest) return;
-    memcpy(d->old, d->newest, picture * sizeof *d->old);
+    if (!d->shown) return;
+    memcpy(d->old, d->rgb, picture_floats(d) * sizeof *d->old);
     d->fade = d->fade_left = SR_CLAMP(d->base.info.rate_num / d->base.info.rate_den, 1, 120);
 }
 
-/* A picture of n numbers on the way from the old stream to the new one. */
-static void fade_in(struct sr_diffusion *d, float *picture, size_t n)
+/* A picture on the way from the old stream to the new one. */
+static void fade_in(struct sr_diffusion *d, float *picture)
 {
     const float k = (float)d->fade_left / (float)(d->fade + 1);
+    const size_t n = picture_floats(d);
 
     if (!d->fade_left) return;
     for (size_t i = 0; i < n; i++) picture[i] += k * (d->old[i] - picture[i]);
     d->fade_left--;
 }
 
+/* Pictures on their way from the decoder to the sink. */
+struct decoded {
+    struct sr_diffusion *d;
+    const struct sr_sink *sink;
+    int64_t *left;
+};
+
+static sora_result give(struct sr_vae_out *out, sora_error *err)
+{
+    const struct decoded *g = out->user;
+
+    if (*g->left <= 0) return SORA_OK;          /* the end of the clip lies within the latent */
+    --*g->left;
+    fade_in(g->d, out->rgb);
+    g->d->shown = true;
+    return g->sink->frame(g->sink->user, out->rgb, err);
+}
+
 sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
                       sora_error *err)
 {
-    const size_t frame = d->H * d->W, picture = 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
+    struct decoded g = { d, sink, left };
+    struct sr_vae_out out = { d->rgb, give, &g };
+    const size_t frame = d->H * d->W;
     sora_result r;
 
     sink->stage(sink->user, SORA_STAGE_DECODE, 0, 0);
     if (!all_finite(z, d->C * F * frame))
         return sr_fail(err, SORA_ERR_INTERNAL, "the latents hold numbers that are not finite (NaN)");
     for (size_t f = 0; f < F && *left > 0; f++) {
-        int got = 0;
         for (size_t c = 0; c < d->C; c++) memcpy(d->z + c * frame, z + (c * F + f) * frame, frame * sizeof *z);
-        if ((r = sr_vae_decode(d->c, d->vae, d->z, d->rgb, &got, err)) < 0) return r;
-        for (int i = 0; i < got && *left > 0; i++, --*left) {
-            float *rgb = d->rgb + (size_t)i * picture;
-            fade_in(d, rgb, picture);
-            d->newest = rgb;
-            if ((r = sink->frame(sink->user, rgb, err)) < 0) return r;
-        }
+        if ((r = sr_vae_decode(d->c, d->vae, d->z, &out, err)) < 0) return r;
     }
     return SORA_OK;
 }

@@ -29,7 +29,7 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     sora_result r;
 
     if ((r = alloc(&d->z, frame, err)) < 0) return r;
-    if ((r = alloc(&d->rgb, picture * (size_t)d->vi.scale_t, err)) < 0) return r;
+    if ((r = alloc(&d->rgb, picture, err)) < 0) return r;
     if (d->decode_only) return SORA_OK;
     if ((r = alloc(&d->x, n, err)) < 0 || (r = alloc(&d->v, n, err)) < 0 || (r = alloc(&d->u, n, err)) < 0) return r;
     if ((r = sr_sampler_open(&d->first.sampler, &d->first.schedule, n, err)) < 0) return r;

@@ -58,7 +58,7 @@ struct sr_diffusion {
     struct sr_text_states text;
     bool text_saved;
     float *x, *v, *u, *z;           /* [C, F, H, W]: sample, network output, the same for the negative prompt, [C, H, W] */
-    float *rgb;                     /* [scale_t, 3, gen_h, gen_w] */
+    float *rgb;                     /* [3, gen_h, gen_w] the newest picture */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
     bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
@@ -67,7 +67,7 @@ struct sr_diffusion {
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
     size_t past_frames;
 
-    const float *newest;            /* denoise.c: in rgb, the picture that was shown last; NULL: none */
+    bool shown;                     /* denoise.c: rgb was shown */
     float *old;                     /* [3, gen_h, gen_w] what was shown last when a new stream began */
     int fade, fade_left;            /* pictures over which it goes, and how many of them are still to come */
 

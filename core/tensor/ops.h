@@ -21,6 +21,8 @@ struct sr_param {
     uint64_t source;            /* not 0: file and place; equal sources hold equal numbers */
 };
 
+/* Elements first .. first + n of p's. */
+struct sr_param sr_param_part(const struct sr_param *p, size_t first, size_t n);
 /* f32 copy; 64-byte aligned, sr_free() */
 sora_result sr_param_f32(float **out, const struct sr_param *p, sora_error *err);
 

@@ -14,6 +14,17 @@ sora_result sr_param_check(const struct sr_param *p, size_t n, const char *what,
     return SORA_OK;
 }
 
+struct sr_param sr_param_part(const struct sr_param *p, size_t first, size_t n)
+{
+    struct sr_param part = *p;
+
+    if (p->data) part.data = (const uint8_t *)p->data + first * sr_type_size(p->type);
+    if (p->seed) part.seed = p->seed + first / 4;           /* see make_up() */
+    if (p->source) part.source = sr_rng_u64(p->source, first, n) | 1;
+    part.n = n;
+    return part;
+}
+
 enum { PIECE = 1024 };
 
 /*

@@ -9,10 +9,12 @@
 #include "vae/block_vae.h"
 #include "vae/decoder.h"
 
+enum { FRAMES_MAX = 16 };
+
 struct block_vae {
     struct sr_vae vae;
     struct sr_block_shape shape;
-    struct sr_linear *layer;            /* [frames * 3 * side * side, 9 C] */
+    struct sr_linear *layer[FRAMES_MAX];        /* of each picture: [3 * side * side, 9 C] */
     struct sr_refine refine;            /* used where shape.refine.levels is not 0 */
 };
 
@@ -45,8 +47,8 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
 
     if ((r = sr_config_int(c, "latent_channels", 1, 1024, &channels, err)) < 0) return r;
     if ((r = sr_config_int(c, "kernel_size", 1, 9, &kernel, err)) < 0) return r;
-    if ((r = sr_config_int(c, "frames_per_latent", 1, 16, &frames, err)) < 0) return r;
-    if ((r = sr_config_int(c, "first_frames_dropped", 0, 16, &dropped, err)) < 0) return r;
+    if ((r = sr_config_int(c, "frames_per_latent", 1, FRAMES_MAX, &frames, err)) < 0) return r;
+    if ((r = sr_config_int(c, "first_frames_dropped", 0, FRAMES_MAX, &dropped, err)) < 0) return r;
     if ((r = sr_config_int(c, "pixel_shuffle", 1, 64, &side, err)) < 0) return r;
     if (!network && (r = sr_config_int(c, "refine_blocks", 0, 64, &refine, err)) < 0) return r;
     if ((r = sr_config_float(c, "scaling_factor", 1e-6, 1e6, &scale, err)) < 0) return r;
@@ -91,7 +93,7 @@ static void block_close(struct sr_vae *vae)
 {
     struct block_vae *v = (struct block_vae *)vae;
 
-    sr_linear_close(&v->layer);
+    for (size_t f = 0; f < v->shape.frames; f++) sr_linear_close(&v->layer[f]);
     sr_refine_close(&v->refine);
 }
 
@@ -115,44 +117,45 @@ static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, 
     }
 }
 
-/* y [H W, (frame, RGB, side, side)] += m [1, H', W', (frame, RGB, patch, patch)], H' W' patches where y has blocks */
-static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, const struct sr_fmap *m)
+/* y [H W, (RGB, side, side)] += picture f of m [1, H', W', (frame, RGB, patch, patch)], H' W' patches where y has blocks */
+static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, const struct sr_fmap *m, size_t f)
 {
-    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch, planes = 3 * v->shape.frames;
+    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch;
     const double start = sr_now();
 
     if (sr_ctx_skip(c)) return;
 #pragma omp parallel for schedule(static) num_threads(c->threads)
     for (size_t r = 0; r < m->H; r++)
         for (size_t col = 0; col < m->W; col++) {
-            const float *from = (const float *)m->data + (r * m->W + col) * m->C;
+            const float *from = (const float *)m->data + (r * m->W + col) * m->C + f * 3 * patch * patch;
             float *to = (float *)y->data + (r / n * v->vae.W + col / n) * y->stride + (r % n * side + col % n) * patch;
-            for (size_t p = 0; p < planes; p++)
+            for (size_t p = 0; p < 3; p++)
                 for (size_t i = 0; i < patch; i++)
                     for (size_t j = 0; j < patch; j++) to[(p * side + i) * side + j] += *from++;
         }
     c->prof.seconds[SR_ELEMENTWISE] += sr_now() - start;
 }
 
-static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, float *rgb, bool first)
+/* Picture by picture: together they would be most of what a session of a small model takes. */
+static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
     const struct block_vae *v = (const struct block_vae *)vae;
     const struct sr_block_shape *s = &v->shape;
     const struct sr_picture p = { .patch = s->side, .scale = 0.5f, .shift = 0.5f };
-    const size_t mark = sr_scratch_mark(c), values = 3 * s->side * s->side;
-    struct sr_tensor *x = sr_scratch(c, vae->H * vae->W, 9 * s->channels, SR_F32), *y;
-    struct sr_fmap m;
+    const size_t mark = sr_scratch_mark(c);
+    struct sr_tensor *x = sr_scratch(c, vae->H * vae->W, 9 * s->channels, SR_F32);
+    struct sr_fmap more = { 0 };
 
     gather(c, v, z, x);
-    y = sr_linear(c, v->layer, x, SR_ACT_NONE, SR_F32);         /* [H W, frames * 3 * side * side] */
-    if (s->refine.levels) {
-        const struct sr_fmap more = sr_refine(c, &v->refine, z, first, s->scale);
-        add_refined(c, v, y, &more);
-    }
-    m = (struct sr_fmap){ y->data, SR_F32, 1, vae->H, vae->W, y->cols };
+    if (s->refine.levels) more = sr_refine(c, &v->refine, z, first, s->scale);
     for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
-        sr_write_picture(c, &m, f * values, &p, rgb);
-        if (rgb) rgb += vae->H * vae->W * values;
+        const size_t before = sr_scratch_mark(c);
+        const struct sr_tensor *y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);  /* [H W, 3 * side * side] */
+        const struct sr_fmap m = { y->data, SR_F32, 1, vae->H, vae->W, y->cols };
+
+        if (s->refine.levels) add_refined(c, v, y, &more, f);
+        sr_write_picture(c, vae, &m, &p);
+        sr_scratch_release(c, before);
     }
     sr_scratch_release(c, mark);
 }
@@ -162,7 +165,7 @@ static const struct sr_decoder block_decoder = { block_decode, block_reset, bloc
 void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_block_shape *s, size_t H, size_t W)
 {
     struct block_vae *v = sr_zalloc(sizeof *v);
-    const size_t n = outputs(s);
+    const size_t n = outputs(s), picture = n / s->frames, in = 9 * s->channels;
     struct sr_param w, b;
 
     *out = (struct sr_vae *)v;
@@ -176,6 +179,9 @@ void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr
     if (l->result >= 0) l->result = sr_weights_get(l->w, &b, l->err, 1, &n, "conv_in.bias");
     if (l->result < 0) return;
     /* f32 whatever the context computes in: it is little work, and bf16 would show in smooth skies */
-    l->result = sr_linear_open(l->c, &v->layer, &w, &b, &n, 1, 9 * s->channels, true, l->err);
+    for (size_t f = 0; f < s->frames && l->result >= 0; f++) {
+        const struct sr_param wf = sr_param_part(&w, f * picture * in, picture * in), bf = sr_param_part(&b, f * picture, picture);
+        l->result = sr_linear_open(l->c, &v->layer[f], &wf, &bf, &picture, 1, in, true, l->err);
+    }
     if (s->refine.levels) sr_refine_load(l, &v->refine, &s->refine, H, W);
 }

@@ -7,10 +7,10 @@
 
 struct sr_decoder {
     /*
-     * One latent frame z [C, H, W] to pictures.  first: of a stream.  Errors stay in c->err.  While c plans, neither
-     * data nor state is touched.
+     * One latent frame z [C, H, W] to pictures, with sr_write_picture().  first: of a stream.  Errors stay in c->err.  While
+     * c plans, neither data nor state is touched.
      */
-    void (*decode)(struct sr_ctx *c, struct sr_vae *v, const float *z, float *rgb, bool first);
+    void (*decode)(struct sr_ctx *c, struct sr_vae *v, const float *z, bool first);
     void (*reset)(struct sr_vae *v);        /* zero history */
     void (*close)(struct sr_vae *v);        /* everything but *v itself; v may be half open */
 };
@@ -20,6 +20,7 @@ struct sr_vae {
     const struct sr_decoder *decoder;
     struct sr_vae_info info;
     size_t H, W;
+    struct sr_vae_out *out;     /* of this call; NULL while planning */
     bool started;               /* the first frame of the stream is behind us */
 };
 
@@ -31,8 +32,8 @@ struct sr_wan_shape;
 void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **v, const struct sr_wan_shape *s, size_t H, size_t W);
 
 /*
- * x [1, H, W, C] f32 -> rgb [3, H * patch, W * patch], each value scaled, shifted and clamped to 0..1.  Channel
- * from + (c * patch + i) * patch + j is the pixel of colour c at row i, column j of its patch; column i, row j if
+ * The next picture: x [1, H, W, C] f32 -> v->out->rgb [3, H * patch, W * patch], each value scaled, shifted and clamped to
+ * 0..1.  Channel (c * patch + i) * patch + j is the pixel of colour c at row i, column j of its patch; column i, row j if
  * column_first.
  */
 struct sr_picture {
@@ -40,7 +41,7 @@ struct sr_picture {
     bool column_first;
     float scale, shift;
 };
-void sr_write_picture(struct sr_ctx *c, const struct sr_fmap *x, size_t from, const struct sr_picture *p, float *rgb);
+void sr_write_picture(struct sr_ctx *c, struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p);
 
 /* z [C, H, W] planes -> map [1, H, W, C] in the context's type; z * mul[c] + add[c], or z where mul is NULL. */
 struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t H, size_t W, const float *mul,

@@ -24,19 +24,19 @@ struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t
     return m;
 }
 
-void sr_write_picture(struct sr_ctx *c, const struct sr_fmap *x, size_t from, const struct sr_picture *p, float *rgb)
+static void write_pixels(struct sr_ctx *c, const struct sr_fmap *x, const struct sr_picture *p, float *rgb)
 {
     const size_t n = p->patch, height = x->H * n, width = x->W * n;
     const float *src = x->data;
     int bad = 0;
 
-    if (!c->err.code && (x->type != SR_F32 || from + 3 * n * n > x->C))
+    if (!c->err.code && (x->type != SR_F32 || 3 * n * n > x->C))
         sr_fail(&c->err, SORA_ERR_INTERNAL, "picture: %zu channels of %s for patches of %zux%zu", x->C,
                 sr_type_name(x->type), n, n);
-    if (sr_ctx_skip(c)) return;
+    if (c->err.code) return;
 #pragma omp parallel for schedule(static) num_threads(c->threads) reduction(| : bad)
     for (size_t y = 0; y < height; y++) {
-        const float *row = src + (y / n) * x->W * x->C + from;
+        const float *row = src + (y / n) * x->W * x->C;
         for (size_t colour = 0; colour < 3; colour++) {
             float *out = rgb + (colour * height + y) * width;
             for (size_t i = 0; i < n; i++) {        /* columns i, i + n, i + 2 n ... are one channel */
@@ -52,4 +52,11 @@ void sr_write_picture(struct sr_ctx *c, const struct sr_fmap *x, size_t from, co
     if (bad)
         sr_fail(&c->err, SORA_ERR_INTERNAL, "the video decoder gave values that are not numbers (NaN); the latents or the "
                 "decoder's weights are damaged");
+}
+
+void sr_write_picture(struct sr_ctx *c, struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p)
+{
+    if (sr_ctx_skip(c)) return;
+    write_pixels(c, x, p, v->out->rgb);
+    if (!c->err.code && v->out->ready) v->out->ready(v->out, &c->err);
 }

@@ -34,7 +34,6 @@ struct tiny_vae {
     struct sr_conv *conv_in, *conv_out;
     struct tiny_block block[STAGES][BLOCKS];
     struct sr_up_conv up[STAGES][2];    /* for each frame that is made: growing, enlarging, 3 x 3 */
-    float *pictures;                    /* where the next one goes; NULL while planning */
     size_t skip;                        /* how many are still to be dropped */
 };
 
@@ -243,8 +242,7 @@ static void tiny_head(struct sr_ctx *c, struct tiny_vae *v, const struct sr_fmap
     h = sr_fmap_scratch(c, 1, 2 * x->H, 2 * x->W, v->shape.width[STAGES], c->act);
     sr_up_conv(c, &v->up[STAGES - 1][a], x, SR_ACT_RELU, false, &h);
     h = sr_conv(c, v->conv_out, &h, SR_ACT_NONE, NULL, SR_F32);
-    sr_write_picture(c, &h, 0, &p, v->pictures);
-    if (v->pictures) v->pictures += h.H * h.W * 3 * p.patch * p.patch;
+    sr_write_picture(c, &v->vae, &h, &p);
     sr_scratch_release(c, mark);
 }
 
@@ -271,7 +269,7 @@ static void tiny_stage(struct sr_ctx *c, struct tiny_vae *v, size_t i)
     sr_scratch_release(c, mark);
 }
 
-static void tiny_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, float *rgb, bool first)
+static void tiny_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
     struct tiny_vae *v = (struct tiny_vae *)vae;
     const struct sr_fmap next = sr_history_newest(&v->block[0][0].past);
@@ -279,7 +277,6 @@ static void tiny_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, fl
     const struct sr_tensor *soft = sr_scratch(c, 1, n, SR_F32);
     struct sr_fmap x;
 
-    v->pictures = rgb;
     v->skip = first ? FIRST_DROPPED : 0;
     if (!sr_ctx_skip(c))
         for (size_t i = 0; i < n; i++) ((float *)soft->data)[i] = 3 * tanhf(z[i] / 3);

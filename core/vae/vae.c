@@ -106,8 +106,8 @@ sora_result sr_vae_probe(struct sr_vae_info *info, const char *path, sora_error 
 static sora_result plan(struct sr_ctx *c, struct sr_vae *v, sora_error *err)
 {
     sr_ctx_plan(c);
-    v->decoder->decode(c, v, NULL, NULL, true);
-    v->decoder->decode(c, v, NULL, NULL, false);
+    v->decoder->decode(c, v, NULL, true);
+    v->decoder->decode(c, v, NULL, false);
     return sr_ctx_commit(c, err);
 }
 
@@ -182,16 +182,16 @@ void sr_vae_reset(struct sr_vae *v)
     v->started = false;
 }
 
-sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, float *rgb, int *frames, sora_error *err)
+sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, struct sr_vae_out *out, sora_error *err)
 {
-    *frames = 0;
-    if (!c->err.code) v->decoder->decode(c, v, z, rgb, !v->started);
+    v->out = out;
+    if (!c->err.code) v->decoder->decode(c, v, z, !v->started);
+    v->out = NULL;
     if (c->err.code) {
         const sora_result r = sr_fail(err, c->err.code, "%s", c->err.text);
         sr_vae_reset(v);                /* its history holds half a frame */
         return r;
     }
-    *frames = v->started ? v->info.scale_t : 1;
     v->started = true;
     return SORA_OK;
 }

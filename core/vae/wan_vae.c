@@ -40,7 +40,6 @@ struct wan_vae {
     struct sr_spare spare_mid;
     float *attn_norm, *norm_out;
     struct wan_stage stage[SR_WAN_STAGES];
-    float *pictures;                    /* where the next picture of this call goes; NULL while planning */
 };
 
 /* ---- Loading ---- */
@@ -190,8 +189,7 @@ static void wan_head(struct sr_ctx *c, struct wan_vae *v, const struct sr_fmap *
 
     sr_channel_norm_to(c, x, v->norm_out, WAN_NORM_EPS, true, &in);
     sr_causal_conv(c, &v->conv_out, NULL, &y);
-    sr_write_picture(c, &y, 0, &p, v->pictures);
-    if (v->pictures) v->pictures += y.H * y.W * v->shape.picture;
+    sr_write_picture(c, &v->vae, &y, &p);
     sr_scratch_release(c, mark);
 }
 
@@ -262,14 +260,13 @@ done:
     sr_scratch_release(c, mark);
 }
 
-static void wan_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, float *rgb, bool first)
+static void wan_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
     struct wan_vae *v = (struct wan_vae *)vae;
     const struct sr_fmap in = sr_history_newest(&v->conv_in.past);
     const size_t mark = sr_scratch_mark(c);
     struct sr_fmap x;
 
-    v->pictures = rgb;
     x = sr_read_latent(c, z, v->shape.z, vae->H, vae->W, v->shape.std, v->shape.mean);      /* [1, H, W, z] */
     sr_conv_to(c, v->post_quant, &x, SR_ACT_NONE, NULL, &in);
     x = sr_causal_conv(c, &v->conv_in, NULL, NULL);                                         /* [1, H, W, width 0] */

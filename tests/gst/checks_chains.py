@@ -335,7 +335,7 @@ def A32_shared():
     _, m2 = measure(one % 2)
     both, m = measure(one % 1 + " " + one % 2)
     assert m == sorted(m1 + m2) and len(m) == 16, (len(m), len(m1), len(m2))
-    assert both - r1 < 0.9 * (r1 - base), (base, r1, both)  # the second has the working memory, not the weights
+    assert both < 1.3 * r1 and r1 > base, (base, r1, both)  # the second has the keys and values, not the weights
     return f"{base:.0f} MiB with videotestsrc, {r1:.0f} MiB with one, {both:.0f} MiB with two"
 
 
