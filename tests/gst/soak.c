@@ -8,14 +8,14 @@
  *
  * A line for each tenth: memory, threads and open files of the process; since the start, pictures that went out and
  * were made, slots filled because the next picture was not there, slots left out because the thread came too late, and
- * prompts shown; in this tenth, how far behind the clock buffers left the source (worst and last), and how many were
- * off by more than a frame.
+ * prompts shown; in this tenth, how far behind the clock buffers left the source (worst and last), how many were off by
+ * more than a frame, and how many of these one after the other at most.
  *
  * It ends with 1 and one line where memory has grown by more than 1 % since the first tenth, there are more threads or
- * files than then, a slot was filled after the first picture, or a buffer was off by more than a frame.  A machine that
- * does not run the thread for a millisecond counts RATE times, so with RATE above 1 that takes two buffers in a row:
- * the source corrects the next one.  A tenth should last 20 s of the machine, since an idle thread of GLib's pools ends
- * after 15, and its end takes memory.
+ * files than then, a slot was filled after the first picture, or RATE buffers one after the other were off by more than
+ * a frame: at RATE 1 each of them counts, and above it a frame is so short that a machine with other work may not run
+ * the thread in time, which the source makes good with the next slot.  A tenth should last 20 s of the machine, since
+ * an idle thread of GLib's pools ends after 15, and its end takes memory.
  *
  * With RATE above 1 the model must be faster than that, and as much must be in store as the machine may take away for a
  * moment: here RATE seconds, one of the machine.  Then it does not matter that sorasrc measures in real time how long a
@@ -43,8 +43,8 @@ typedef struct Seen {
     guint filled;                   /* fillers since */
     guint prompts;
     GstClockTimeDiff last, worst;   /* behind the clock; of this tenth, as `off` */
-    guint off;                      /* buffers, by more than a frame */
-    guint in_row, longest;          /* such buffers one after the other, of the whole run */
+    guint off;                      /* buffers, by more than a frame; ... */
+    guint in_row, longest;          /* ... one after the other, now and at most */
 } Seen;
 
 typedef struct Soak {
@@ -148,14 +148,14 @@ static void say_tenth(Soak *s, int tenth)
     gst_structure_free(stats);
     g_mutex_lock(&seen->lock);
     printf("%.0f %.2f %d %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT
-           " %u %.1f %.1f %u\n", s->second, mib, threads, files, pushed, made, filled, dropped, seen->prompts,
-           (double)seen->worst / GST_MSECOND, (double)seen->last / GST_MSECOND, seen->off);
+           " %u %.1f %.1f %u %u\n", s->second, mib, threads, files, pushed, made, filled, dropped, seen->prompts,
+           (double)seen->worst / GST_MSECOND, (double)seen->last / GST_MSECOND, seen->off, seen->longest);
     if (!seen->picture) fail(s, "no picture yet");
     if (seen->filled) fail(s, "%u slots were filled after the first picture", seen->filled);
-    if (seen->longest >= (s->rate > 1 ? 2 : 1))
+    if (seen->longest >= MAX(1, s->rate))
         fail(s, "%u buffers in a row were further than a frame from the clock", seen->longest);
     seen->worst = 0;
-    seen->off = 0;
+    seen->off = seen->longest = 0;
     g_mutex_unlock(&seen->lock);
     fflush(stdout);
 
@@ -208,7 +208,7 @@ static void run(Soak *s)
     gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_data, s, NULL);
     gst_object_unref(pad);
     gst_pipeline_use_clock(GST_PIPELINE(s->pipe), s->clock);
-    puts("second MiB threads files pushed made filled dropped prompts worst_ms last_ms off");
+    puts("second MiB threads files pushed made filled dropped prompts worst_ms last_ms off in_row");
     plays = gst_element_set_state(s->pipe, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE;
     if (!plays) {
         wait_for(s, 0);
