@@ -63,6 +63,12 @@ class Codec:
     def decode_small(self, latents):
         return from_blocks(latents.permute(0, 2, 3, 1) @ self.synthesis + self.mean, 8)
 
+    def still(self):
+        """[C, C] and [C]: of latents to those of their last picture, standing still, as near as the components allow."""
+        side = len(self.mean) // 4                              # numbers of a block's picture
+        return (self.synthesis[:, -side:].repeat(1, 4) @ self.analysis,
+                (self.mean[-side:].repeat(4) - self.mean) @ self.analysis)
+
     def convolution(self):
         """The regression as weight [3072, C, 3, 3] and bias [3072] of a convolution."""
         c = self.analysis.shape[1]

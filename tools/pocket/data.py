@@ -7,10 +7,15 @@ import numpy as np
 import torch
 
 import paths
+from captions import MOVE, SAIL
+from codec import Codec
+from tokenizer import Tokenizer
+from world import MOTIONS, TABLES
 
 EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has something to be compared with
-SUBJECT_WEIGHT = 4.0                # of the subject's patches in the loss: they are few, and learned last
+SUBJECT_WEIGHT = 4.0                # in the loss, of patches where the subject is or was: they are few, and learned last
 END = 1                             # the one piece of an empty prompt
+MOTION = list(TABLES).index("motion")
 KEYS = ("latents", "words", "subject", "cut", "attributes")
 
 
@@ -22,12 +27,31 @@ class Batch:
     def __init__(self, **fields):
         self.__dict__.update(fields)
 
+    def frames(self, some):
+        """Some of the frames: a slice."""
+        return Batch(words=self.words, given=self.given,
+                     **{k: getattr(self, k)[:, some] for k in ("x0", "previous", "known", "which", "weight")})
+
+    def columns(self, first, count):
+        """The part of the pictures that begins at column first [B] of the latents, count columns wide."""
+        def part(x):
+            at = first.view(-1, 1, 1, 1, 1) + torch.arange(count, device=x.device)
+            return x.gather(-1, at.expand(*x.shape[:-1], -1))
+        return Batch(words=self.words, given=self.given, known=self.known, which=self.which,
+                     **{k: part(getattr(self, k)) for k in ("x0", "previous", "weight")})
+
+    def arguments(self, t, noise, rope):
+        """Of Pocket.loss."""
+        return dict(x0=self.x0, t=t, noise=noise, mu=self.previous, known=self.known, words=self.words, which=self.which,
+                    weight=self.weight, rope=rope)
+
 
 class Scenes:
     """What make_data.py wrote, on the device; refresh() takes in what was written meanwhile."""
 
     def __init__(self, kind, device=torch.device("cpu")):
         self.kind, self.device, self.seen, self.tables = kind, device, set(), None
+        self.still = tuple(v.to(device) for v in Codec().still())
         self.refresh()
         if self.tables is None:
             raise SystemExit(f"no {kind} in {paths.WORK}: run make_data.py {kind} first")
@@ -38,7 +62,9 @@ class Scenes:
             return
         self.seen.update(new)
         parts = [np.load(f) for f in new]
-        more = {k: torch.from_numpy(np.concatenate([p[k] for p in parts]).astype(_kept(k))).to(self.device) for k in KEYS}
+        more = {k: np.concatenate([p[k] for p in parts]) for k in KEYS}
+        more["told"] = told(more["words"], more["attributes"][..., MOTION])
+        more = {k: torch.from_numpy(v.astype(_kept(k))).to(self.device) for k, v in more.items()}
         self.tables = more if self.tables is None else {k: torch.cat([self.tables[k], more[k]]) for k in KEYS}
 
     def keep_fresh(self, seconds=10):
@@ -49,39 +75,77 @@ class Scenes:
                 self.refresh()
         threading.Thread(target=run, daemon=True).start()
 
+    def stand_still(self, x):
+        """Latents [n, C, H, W] -> those of their last pictures, standing still."""
+        return torch.einsum("nchw,cd->ndhw", x, self.still[0]) + self.still[1][:, None, None]
+
     def __len__(self):
         return len(self.tables["cut"])
 
-    def draw(self, noise, count, length):
+    def draw(self, noise, count, length, new=None):
         """Windows of `length` latent frames: from a clip's first frame, or from its second, whose predecessor is known.
 
-        noise: a torch.Generator of the device.
+        A first frame stands still: a clip shows its last picture only, and where things go from there the prompt tells.
+        new: this frame of the window is drawn as a first one; then windows begin anywhere, show one scene, and more of them
+        show a subject that goes somewhere. noise: a torch.Generator of the device.
         """
         tables = self.tables
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
-        rows = (random(count) * len(tables["cut"])).long().clamp_max(len(tables["cut"]) - 1)
-        stored, cut = tables["latents"].shape[1], tables["cut"][rows]
-        start = ((random(count) < 0.5) & (stored > length)).long()
+        stored, goes = tables["latents"].shape[1], tables["attributes"][:, 0, MOTION] > 0
+        cut, share = tables["cut"], torch.ones_like(goes, dtype=torch.float32)
+        if new is not None:
+            share = (1.0 + goes) * ((cut >= length) | (stored - cut >= length))
+        rows = torch.multinomial(share, count, replacement=True, generator=noise)
+        cut = cut[rows]
+        if new is None:
+            start = ((random(count) < 0.5) & (stored > length)).long()
+        else:
+            start = (random(count) * (stored - length + 1)).long()
+            across = (start < cut) & (cut < start + length)
+            start = torch.where(across, torch.where(cut + length <= stored, cut, cut - length), start)
         at = start[:, None] + torch.arange(length, device=self.device)
+        first = at == 0
+        if new is not None:
+            first[:, new] = True
         x0 = tables["latents"][rows[:, None], at].float()
-        known = (at > 0) & (at != cut[:, None])
-        before = tables["latents"][rows, torch.zeros_like(rows)].float() * start.view(-1, 1, 1, 1)
+        x0[first] = self.stand_still(x0[first])
+        known = (at != cut[:, None]) & ~first
+        before = tables["latents"][rows, (start - 1).clamp_min(0)].float()
         previous = torch.cat([before[:, None], x0[:, :-1]], 1) * known[..., None, None, None]
-        weight = tables["subject"][rows[:, None], at].float() * (SUBJECT_WEIGHT - 1) + 1
-        choice = (random(count) * tables["words"].shape[2]).long()
-        words = tables["words"][rows, :, choice].long()
-        if stored == 1:
-            words = words[:, :1]
+        subject = tables["subject"][rows[:, None], at].float().cummax(1).values
+        weight = subject * (SUBJECT_WEIGHT - 1) + 1
+        which = (at >= cut[:, None]).long()
+        choice = random(count, tables["words"].shape[2])
+        if new is not None:                                     # where things go must be said, or it cannot be learned
+            choice = choice + tables["told"][rows, which[:, 0]]
+        words = tables["words"][rows, :, choice.argmax(1)].long()
+        if stored == 1 or new is not None:
+            words, which = words[torch.arange(count), which[:, 0]][:, None], torch.zeros_like(which)
         empty = torch.zeros_like(words[0, 0])
         empty[0] = END
-        words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
-        return Batch(x0=x0, previous=previous, known=known, words=words, which=(at >= cut[:, None]).long(),
-                     given=(start > 0),
+        if new is None:
+            words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
+        return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
                      weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
+
+
+def told(words, motions):
+    """words [n, 2, captions, T], motions [n, 2] -> [n, 2, captions]: whether a caption says where the subject goes, or need not."""
+    tokenizer, said = Tokenizer(), np.zeros(words.shape[:3], bool)
+    for i, motion in enumerate(MOTIONS):
+        here = motions == i
+        captions, found = words[here], np.zeros((here.sum(), words.shape[2]), bool)
+        for phrase in {*MOVE[motion], *SAIL.get(motion, [])}:
+            pieces = tokenizer([phrase])[0].numpy()
+            pieces = pieces[:list(pieces).index(END)]
+            windows = np.lib.stride_tricks.sliding_window_view(captions, len(pieces), axis=-1)
+            found |= (windows == pieces).all(-1).any(-1)
+        said[here] = found | (motion == "float")
+    return said
 
 
 def _kept(key):
     """Types that torch can index with."""
-    return {"latents": np.float16, "words": np.int32, "subject": bool, "cut": np.int64,
+    return {"latents": np.float16, "words": np.int32, "subject": bool, "told": np.float32, "cut": np.int64,
             "attributes": np.uint8}[key]

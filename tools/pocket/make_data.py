@@ -9,8 +9,7 @@ A worker writes KIND-WORKER-PART.npz, a part each 15 seconds: latents [n, F, C, 
 four captions of the scene and of what it turns into, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of the
 new scene, or F; attributes [n, 2, 8] uint8.
 
-The first latent frame of a clip moves like all others, although a clip shows the last of its four pictures only: from a
-picture that stands still nobody can tell where things are going, and what the model then continues stands still too.
+The first latent frame moves like all others, so that windows can begin anywhere; data.py makes stills of those that are first.
 """
 
 import sys

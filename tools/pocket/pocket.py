@@ -53,8 +53,9 @@ class Pocket(nn.Module):
         """words [B, S, T] of S prompts a clip -> [B, S, T, D]"""
         return self.text_encoder(words.flatten(0, 1)).unflatten(0, words.shape[:2])
 
-    def network(self, x, t, mu, text, rope, **more):
-        place = self.positions.expand(*x.shape[:2], -1, -1, -1)
+    def network(self, x, t, mu, text, rope, place=None, **more):
+        """place [B, 16, H, W]: position features of parts of pictures; None: x are whole ones."""
+        place = (self.positions[None] if place is None else place)[:, None].expand(len(x), x.shape[1], -1, -1, -1)
         return self.transformer(torch.cat([x, mu, place], 2), t, text, rope, **more)
 
     def estimate(self, x, t, mu, known, text, rope, caches=None, **more):
@@ -72,20 +73,39 @@ class Pocket(nn.Module):
     def spread_of(self, known):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
-    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None):
+    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None):
         """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W].
 
         seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
+        caches: keys and values of the frames before these; place: see network().
         """
         text, clean = self.text(words), None
         if seen is not None:
             _, clean = self.network(seen, seen_t, mu, text, rope, which=which)
         time = t[..., None, None, None]
         x = (1 - time) * x0 + time * noise
-        estimate, _ = self.estimate(x, t, mu, known, text, rope, clean=clean, which=which)
+        estimate, _ = self.estimate(x, t, mu, known, text, rope, caches, clean=clean, which=which, place=place)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
         return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4))
+
+    @torch.no_grad()
+    def continued(self, z, mu, t, words, ropes, noise, place=None):
+        """What a stream makes of its first frames, one step a frame: -> its newest frame [B, 1, C, H, W], keys and values.
+
+        z, mu [B, F, C, H, W], t [B, F]: the first frames as they are seen, those before each, their times; words [B, 1, T];
+        ropes: tables of positions of the first frames together, then of each that is made; noise [n, B, 1, C, H, W] of these.
+        """
+        text = self.text(words)
+        _, caches = self.network(z, t, mu, text, ropes[0], place, which=torch.zeros_like(t, dtype=torch.long))
+        last, one = z[:, -1:], torch.ones_like(t[:, :1])
+        which = torch.zeros_like(one, dtype=torch.long)
+        for x, rope in zip(noise, ropes[1:]):
+            made, _ = self.estimate(x, one, last, one > 0, text, rope, caches, which=which, place=place)
+            _, new = self.network(made, t[:, -1:], last, text, rope, place, caches=caches, which=which)
+            caches = [tuple(torch.cat(pair, 2) for pair in zip(old, more)) for old, more in zip(caches, new)]
+            last = made
+        return last, caches
 
     @torch.no_grad()
     def own_frames(self, z, first_mu, known, words, which, rope, times, context_time, noise):

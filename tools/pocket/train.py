@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 
 import paths
 import transformer
+from codec import COLUMNS
 from data import Scenes
 from muon import Muon
 from pocket import SHAPE, Pocket
@@ -36,6 +37,9 @@ from transformer import rope_tables
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
 WINDOW = 5                          # latent frames of a window
+PART = COLUMNS // 2                 # columns of the latents that a start shows
+TURNED = 0.25                       # of the batches of starts, those whose first frame is drawn anew in a running stream
+MADE = (0.46, 0.22, 0.18, 0.14)     # how often so many frames of the model's own follow a first one in training
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
@@ -43,11 +47,25 @@ OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
 ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
 SAVE_SECONDS = 180
+WARM_UP = 40                        # steps over which the rates rise
 RATE = {"images": 1.0, "windows": 0.6, "rollouts": 0.25}        # of both optimisers
 
 
-def draw_times(noise, shape):
-    u = torch.rand(shape, generator=noise, device=noise.device)
+class Dice:
+    """Random numbers of one generator, on its device."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def uniform(self, *shape):
+        return torch.rand(shape, generator=self.generator, device=self.generator.device)
+
+    def normal(self, *shape):
+        return torch.randn(shape, generator=self.generator, device=self.generator.device)
+
+
+def draw_times(dice, shape):
+    u = dice.uniform(*shape)
     return (SHIFT * u / (1 + (SHIFT - 1) * u)).clamp_min(1e-3)
 
 
@@ -85,12 +103,13 @@ class Clock:
 class Stage:
     """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch, image_share, device):
-        self.name, self.batch, self.image_share, self.device = name, batch, image_share, device
+    def __init__(self, name, batch, image_share, start_share, device):
+        self.name, self.batch, self.device = name, batch, device
+        self.image_share, self.start_share = image_share, start_share
         self.images = Scenes("images", device)
         self.clips = Scenes("clips", device) if name != "images" else None
-        self.warm_up = 40 if name == "images" else 150
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
+        self.part_rope = tuple(r.to(device) for r in rope_tables(range(len(MADE) + 2), columns=PART // 2))
 
     def keep_fresh(self):
         (self.images if self.name == "images" else self.clips).keep_fresh()
@@ -104,7 +123,7 @@ class Stage:
             return bool((getattr(trainer.model, name) == 1).all())
         spreads = {}
         if unset("spread"):
-            spreads["spread"] = self.images.tables["latents"][:20_000, 0].float().std((0, 2, 3))
+            spreads["spread"] = self.images.stand_still(self.images.tables["latents"][:20_000, 0].float()).std((0, 2, 3))
         if self.clips and unset("spread_next"):
             z, cut = (self.clips.tables[k][:5_000] for k in ("latents", "cut"))
             z = z[cut == z.shape[1]].float()
@@ -115,42 +134,76 @@ class Stage:
 
     def draw(self, choice, noise, model):
         """Arguments of Pocket.loss, and which frames count [B, F]. choice: numpy's, the same in every process."""
+        dice = Dice(noise)
         if not self.clips or choice.random() < self.image_share:
-            b = self.images.draw(noise, self.batch, 1)
-        else:
-            b = self.clips.draw(noise, self.batch // WINDOW, WINDOW)
-        frames = b.x0.shape[1]
-        def normal(shape):
-            return torch.randn(shape, generator=noise, device=self.device)
-        def uniform(*shape):
-            return torch.rand(*shape, generator=noise, device=self.device)
-        t, counts, rope = draw_times(noise, b.known.shape), torch.ones_like(b.known, dtype=torch.float32), self.ropes[frames]
-        arguments = dict(x0=b.x0, t=t, noise=normal(b.x0.shape), mu=b.previous, known=b.known, words=b.words,
-                         which=b.which, weight=b.weight, rope=rope)
-        if frames == 1:
-            return arguments, counts
-        counts[:, 0] = (~b.given).float()
-        known = b.known[..., None, None, None]
-        plain = uniform(len(t), 1) < 0.3                        # as at run time: no noise, and told a little
-        seen_t = torch.where(plain, 0.0, CONTEXT_TIME * uniform(*t.shape))
-        z = b.x0
-        if self.name == "rollouts":
-            for _ in range(int(choice.integers(1, ROLLS + 1))):
+            return self.draw_images(dice)
+        if choice.random() < self.start_share:
+            return self.draw_start(dice, model, int(choice.random() < TURNED), int(choice.choice(len(MADE), p=MADE)))
+        return self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
+
+    def draw_images(self, dice):
+        b = self.images.draw(dice.generator, self.batch, 1)
+        return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
+
+    def draw_start(self, dice, model, past, made):
+        """Frames after one that stands still: the clip's first, or one that is drawn anew after `past` others. Where things go
+        from it only the prompt tells. `made` frames between are the model's own, as a stream makes them."""
+        def spoiled(z, amount):
+            amount = amount[..., None, None, None]
+            return (1 - amount) * z + amount * dice.normal(*z.shape)
+        frames = past + made + 2
+        b, place = self.part(dice, self.clips.draw(dice.generator, self.batch, frames, new=past), model.positions)
+        seen, last, patches = slice(0, past + 1), slice(frames - 1, frames), self.part_rope[0].shape[0] // (len(MADE) + 2)
+        def rope(f):
+            return tuple(r[f.start * patches:f.stop * patches] for r in self.part_rope)
+        z, amount = b.x0[:, seen], CONTEXT_TIME / 3 * dice.uniform(*b.known[:, seen].shape)
+        before, caches = model.continued(spoiled(z, amount), b.previous[:, seen], torch.full_like(amount, TOLD_TIME), b.words,
+                                         [rope(seen)] + [rope(slice(f, f + 1)) for f in range(past + 1, frames - 1)],
+                                         dice.normal(made, *b.x0[:, last].shape), place)
+        if not made:
+            before = spoiled(z[:, past:], CONTEXT_TIME / 3 * dice.uniform(len(z), 1))
+        b = b.frames(last)
+        t = draw_times(dice, b.known.shape)
+        t = torch.where(dice.uniform(*t.shape) < 0.75, 1.0, t)  # as a stream does it
+        return (b.arguments(t, dice.normal(*b.x0.shape), rope(last)) | dict(mu=before, caches=caches, place=place)), torch.ones_like(b.known)
+
+    def part(self, dice, b, positions):
+        """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
+        subject = (b.weight[:, :, 0] > 1).any(1).any(1).float()                        # [B, W]
+        at = torch.arange(COLUMNS, device=self.device)
+        middle = (subject * at).sum(1) / subject.sum(1).clamp_min(1)
+        middle = torch.where(subject.any(1), middle, COLUMNS * dice.uniform(len(middle)))
+        first = middle - PART / 2 + PART / 4 * (2 * dice.uniform(len(middle)) - 1)
+        first = (first / 2).round().clamp(0, (COLUMNS - PART) // 2).long() * 2         # patches are two columns wide
+        columns = (first[:, None] + torch.arange(PART, device=self.device))[:, None, None]
+        place = positions.expand(len(first), -1, -1, -1)
+        return b.columns(first, PART), place.gather(-1, columns.expand(*place.shape[:-1], -1))
+
+    def draw_window(self, dice, model, rolls):
+        """Windows whose frames all count, each after those before it as they are, or as the model has made them in `rolls`."""
+        b, rope = self.clips.draw(dice.generator, self.batch // WINDOW, WINDOW), self.ropes[WINDOW]
+        counts, known, z = torch.ones_like(b.known), b.known[..., None, None, None], b.x0
+        counts[:, 0] = ~b.given
+        t = draw_times(dice, b.known.shape)
+        plain = dice.uniform(len(t), 1) < 0.3                   # as at run time: no noise, and told a little
+        seen_t = torch.where(plain, 0.0, CONTEXT_TIME * dice.uniform(*t.shape))
+        if rolls:
+            for _ in range(rolls):
                 known_later = b.known.clone()
                 known_later[:, 0] = False                       # the window's first frame stays true
                 z = model.own_frames(z, b.previous[:, :1], known_later, b.words, b.which, rope, OWN_TIMES, TOLD_TIME,
-                                     normal(z.shape))
+                                     dice.normal(*z.shape))
             mu = torch.cat([b.previous[:, :1], z[:, :-1]], 1) * known
-            own = uniform(*t.shape) < 0.5                       # half of the times are those that sampling uses
-            arguments["t"] = torch.where(own & b.known, torch.where(uniform(*t.shape) < 0.5, *map(t.new_tensor, OWN_TIMES[:2])), t)
+            own = dice.uniform(*t.shape) < 0.5                  # half of the times are those that sampling uses
+            t = torch.where(own & b.known, torch.where(dice.uniform(*t.shape) < 0.5, *map(t.new_tensor, OWN_TIMES[:2])), t)
             seen_t = 0.3 * seen_t
         else:
-            sigma = GUESS_NOISE * uniform(*t.shape, 1, 1, 1) * ~plain[..., None, None, None]
-            mu = (b.previous + sigma * normal(z.shape)) * known
+            sigma = GUESS_NOISE * dice.uniform(*t.shape, 1, 1, 1) * ~plain[..., None, None, None]
+            mu = (b.previous + sigma * dice.normal(*z.shape)) * known
         amount = seen_t[..., None, None, None]
-        arguments |= dict(mu=mu, seen=(1 - amount) * z + amount * normal(z.shape),
-                          seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))
-        return arguments, counts
+        seen = (1 - amount) * z + amount * dice.normal(*z.shape)
+        return (b.arguments(t, dice.normal(*z.shape), rope) |
+                dict(mu=mu, seen=seen, seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))), counts
 
 
 def average_gradients(parameters, world):
@@ -252,7 +305,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
     report, first_step, saved_at = Report(), trainer.step, time.time()
     while (progress := clock.progress()) < 1:
         steps = trainer.step - first_step
-        factor = rate * RATE[stage.name] * min(1, (steps + 1) / stage.warm_up) * min(1, max(0.03, (1 - progress) / 0.4))
+        factor = rate * RATE[stage.name] * min(1, (steps + 1) / WARM_UP) * min(1, max(0.03, (1 - progress) / 0.4))
         arguments, counts = stage.draw(choice, noise, trainer.model)
         per_frame = trainer.model.loss(**arguments)
         trainer.learn(per_frame, counts, factor, world)
@@ -283,7 +336,7 @@ def work(rank, options):
         trainer.load(own if own.exists() else paths.WORK / f"{options.start}.pt", device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
-        stage = Stage(name, options.batch, options.image_share, device)
+        stage = Stage(name, options.batch, options.image_share, options.start_share, device)
         stage.set_spreads(trainer)
         stage.keep_fresh()
         run_stage(stage, trainer, clock, options.say, options.rate, options.processes)
@@ -305,6 +358,8 @@ def main():
                         help="factor of both learning rates; to go on from good weights with small batches: 0.25")
     parser.add_argument("--image-share", type=float, default=0.3,
                         help="batches of single pictures in the later stages, so that beginnings stay good")
+    parser.add_argument("--start-share", type=float, default=0.5,
+                        help="of the batches of windows, those of single frames after a first one that stands still")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
