@@ -28,6 +28,7 @@ static const struct { const char *name; float hue; } colours[] = {      /* blue 
 struct look {
     float ground[3], light;             /* means, 0..1 */
     int of[SR_COUNT(colours)];          /* pixels */
+    float x[SR_COUNT(colours)], y[SR_COUNT(colours)];       /* their middle */
 };
 
 static struct look look(void)
@@ -40,13 +41,18 @@ static struct look look(void)
 
             l.light += (0.2126f * r + 0.7152f * g + 0.0722f * b) / (W * H);
             for (int c = 0; c < 3 && y >= H - LOWER; c++) l.ground[c] += picture[c][y][x] / (W * LOWER);
-            for (size_t k = 0; h >= 0 && k < SR_COUNT(colours); k++)
-                l.of[k] += fabsf(remainderf(h - colours[k].hue, 360)) < 15;
+            for (size_t k = 0; h >= 0 && k < SR_COUNT(colours); k++) {
+                if (fabsf(remainderf(h - colours[k].hue, 360)) >= 15) continue;
+                l.of[k]++;
+                l.x[k] += ((float)x - l.x[k]) / (float)l.of[k];
+                l.y[k] += ((float)y - l.y[k]) / (float)l.of[k];
+            }
         }
     return l;
 }
 
-static struct look shown(const char *model, const char *prompt)
+/* Picture number `at` of what the model makes of the prompt. */
+static struct look shown(const char *model, const char *prompt, int at)
 {
     sora_options o;
     sora_frame f;
@@ -57,12 +63,12 @@ static struct look shown(const char *model, const char *prompt)
     o.model = model;
     o.prompt = prompt;
     o.seed = 3;
-    o.frames = 1;
+    o.frames = at + 1;
     o.format = SORA_FORMAT_RGBPF32;
     sora_frame_init(&f);
     for (int c = 0; c < 3; c++) f.data[c] = (uint8_t *)picture[c], f.stride[c] = sizeof picture[c][0];
     ck_assert_msg(sora_session_open(&s, &o, &err) == SORA_OK, "%s", err.text);
-    ck_assert_msg(sora_session_next(s, &f, &err) == SORA_OK, "%s", err.text);
+    for (int i = 0; i <= at; i++) ck_assert_msg(sora_session_next(s, &f, &err) == SORA_OK, "%s", err.text);
     sora_session_close(&s);
     return look();
 }
@@ -87,19 +93,39 @@ static int right(const char *model)
     for (size_t i = 0; i < SR_COUNT(colours); i++) {
         int others = 0;
         snprintf(prompt, sizeof prompt, "a %s ball over the snow under a cloudy sky", colours[i].name);
-        l = shown(model, prompt);
+        l = shown(model, prompt, 0);
         for (size_t k = 0; k < SR_COUNT(colours); k++) others += k == i ? 0 : l.of[k];
         n += l.of[i] > 800 && others < l.of[i] / 2;
     }
     for (size_t i = 0; i < SR_COUNT(grounds); i++) {
         snprintf(prompt, sizeof prompt, "%s by day", grounds[i].name);
-        l = shown(model, prompt);
+        l = shown(model, prompt, 0);
         n += grounds[i].is(l.ground) && l.light > 0.45f;
         snprintf(prompt, sizeof prompt, "%s at night", grounds[i].name);
-        n += shown(model, prompt).light < 0.35f;
+        n += shown(model, prompt, 0).light < 0.35f;
     }
-    l = shown(model, "the sea at sunset");
+    l = shown(model, "the sea at sunset", 0);
     return n + (l.of[0] + l.of[1] > W * H / 10);
+}
+
+static const struct { const char *prompt; size_t colour; int x, y; } ways[] = {
+    { "a red ball over green hills drifting left", 0, -1, 0 },   { "a red ball over green hills drifting right", 0, 1, 0 },
+    { "a purple balloon over the sea flying left", 4, -1, 0 },   { "a purple balloon over the sea flying right", 4, 1, 0 },
+    { "a pink hot air balloon over the hills rising", 5, 0, -1 }, { "a red balloon over the sea rising", 0, 0, -1 },
+};
+enum { LATER = 20, FAR = 20 };          /* pictures; pixels, of the 65 that the training's scenes move in that time (45 up) */
+
+/* How many of these have their subject go where they say, told from where its colour is. */
+static int moved(const char *model)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < SR_COUNT(ways); i++) {
+        const struct look a = shown(model, ways[i].prompt, 0), b = shown(model, ways[i].prompt, LATER);
+        const size_t k = ways[i].colour;
+        n += a.of[k] > 300 && b.of[k] > 300 && (b.x[k] - a.x[k]) * (float)ways[i].x + (b.y[k] - a.y[k]) * (float)ways[i].y > FAR;
+    }
+    return n;
 }
 
 START_TEST(test_shows_what_is_asked)
@@ -107,6 +133,14 @@ START_TEST(test_shows_what_is_asked)
     const int n = right("pocket");
 
     ck_assert_msg(n >= (int)ASKED - 1, "%d of %d prompts show what they say", n, (int)ASKED);
+}
+END_TEST
+
+START_TEST(test_moves_as_asked)
+{
+    const int n = moved("pocket");
+
+    ck_assert_msg(n >= (int)SR_COUNT(ways) - 1, "%d of %d subjects go where the prompt says", n, (int)SR_COUNT(ways));
 }
 END_TEST
 
@@ -139,8 +173,11 @@ START_TEST(test_damage_shows)
 
     n = right(folder);
     ck_assert_msg(n <= (int)ASKED / 2, "%d of %d prompts show what they say, with a text encoder of zeros", n, (int)ASKED);
+    n = moved(folder);
+    ck_assert_msg(n <= (int)SR_COUNT(ways) / 2, "%d of %d subjects go where they should, with a text encoder of zeros", n,
+                  (int)SR_COUNT(ways));
     folder_remove();
 }
 END_TEST
 
-RUN_TESTS("adherence", test_shows_what_is_asked, test_damage_shows)
+RUN_TESTS("adherence", test_shows_what_is_asked, test_moves_as_asked, test_damage_shows)
