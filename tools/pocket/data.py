@@ -65,7 +65,7 @@ class Scenes:
         more = {k: np.concatenate([p[k] for p in parts]) for k in KEYS}
         more["told"] = told(more["words"], more["attributes"][..., MOTION])
         more = {k: torch.from_numpy(v.astype(_kept(k))).to(self.device) for k, v in more.items()}
-        self.tables = more if self.tables is None else {k: torch.cat([self.tables[k], more[k]]) for k in KEYS}
+        self.tables = more if self.tables is None else {k: torch.cat([self.tables[k], v]) for k, v in more.items()}
 
     def keep_fresh(self, seconds=10):
         """refresh() in a thread of its own, as long as the process lives."""
@@ -121,7 +121,7 @@ class Scenes:
             choice = choice + tables["told"][rows, which[:, 0]]
         words = tables["words"][rows, :, choice.argmax(1)].long()
         if stored == 1 or new is not None:
-            words, which = words[torch.arange(count), which[:, 0]][:, None], torch.zeros_like(which)
+            words, which = words[torch.arange(count, device=self.device), which[:, 0]][:, None], torch.zeros_like(which)
         empty = torch.zeros_like(words[0, 0])
         empty[0] = END
         if new is None:
