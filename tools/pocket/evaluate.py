@@ -4,6 +4,7 @@
 python evaluate.py adherence [FOLDER] [PROMPTS]     how often judge.py sees what a prompt asked for, half of the prompts of
                                                     combinations kept out of training; as shipped, with 1, 2, 4 and 8 steps
 python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
+python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
 python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
 python evaluate.py coherence [FOLDER] [CLIPS]       twenty seconds of clips beside what the renderer draws
 """
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 
 import paths
-from captions import caption
+from captions import MOVE, NOUN, PLACE, caption
 from codec import Codec
 from judge import MOMENTS, Both
 from make_data import clip
 from sample import Exported, latents_of
-from scene import Scene
+from scene import RATE, Scene
 from train import WINDOW
 from transformer import rope_tables
 from world import COLOURS, Attributes, draw_attributes, held_out
@@ -90,6 +91,39 @@ SIMPLE = dict(colour=("red", "purple", "pink"), background=("hills", "sea", "sno
               subject=("ball", "balloon", "hotair", "lantern", "kite"), motion=tuple(WAYS), speed=("normal",), camera=("still",))
 
 
+OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
+
+
+def prompt_of(a, motion):
+    return f"a {a.colour} {NOUN[a.subject][0]} {PLACE[a.background][0]} {MOVE[motion][0]}"
+
+
+@torch.no_grad()
+def starts(folder=paths.MODEL, count=96):
+    """Where the subject was and is: the share of the true change that the second frame makes, for the prompt and for the opposite
+    one; its squared error, 1 if nothing moves; and how far apart the two are, squared, of the true change."""
+    e, codec, rng = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(8)
+    wanted = [Attributes(**{k: str(rng.choice(v)) for k, v in SIMPLE.items()}) for _ in range(int(count))]
+    scenes = [Scene(a, rng) for a in wanted]
+    clips = torch.stack([codec.encode(s.render(8, 3.0)) for s in scenes])
+    first = torch.stack([codec.encode(np.repeat(s.render(4, 3.0)[3:], 4, 0)) for s in scenes])
+    subject = torch.from_numpy(np.stack([s.subject_tokens(3 + 1.5 / RATE) | s.subject_tokens(3 + 5.5 / RATE) for s in scenes])).float()
+    w = subject.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, None, None]
+    noise = torch.randn(first.shape, generator=torch.Generator().manual_seed(1))
+    known, time = torch.ones(len(first), 1, dtype=torch.bool), torch.full((len(first), 1), e.about["sampler"]["context_time"])
+    made = []
+    for way in (lambda m: m, OPPOSITE.get):
+        text = e.model.text_encoder(e.tokenizer([prompt_of(a, way(a.motion)) for a in wanted]))
+        _, caches = e.model.estimate(first, time, torch.zeros_like(first), ~known, text, rope_tables([0]))
+        made.append(e.model.estimate(noise, torch.ones_like(time), first, known, text, rope_tables([1]), caches)[0] - first)
+    true = clips[:, 1:] - first
+    def total(x):
+        return (x * w).sum().item()
+    whole = total(true.square())
+    print(f"{count} second frames: of the way {total(made[0] * true) / whole:.2f}, with the opposite prompt {total(made[1] * true) / whole:.2f}, "
+          f"error {total((made[0] - true).square()) / whole:.2f}, apart {total((made[0] - made[1]).square()) / whole:.3f}")
+
+
 def where(picture, colour):
     """Mean row and column of the pixels in that colour of a [H, W, 3] picture in -1..1, in its widths; None: hardly any."""
     target = torch.tensor(COLOURS[colour]) / 127.5 - 1
@@ -145,4 +179,4 @@ def coherence(folder=paths.MODEL, count=24):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"adherence": adherence, "motion": motion, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
+    {"adherence": adherence, "motion": motion, "starts": starts, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
