@@ -40,6 +40,7 @@ WINDOW = 5                          # latent frames of a window
 PART = COLUMNS // 2                 # columns of the latents that a start shows
 TURNED = 0.25                       # of the batches of starts, those whose first frame is drawn anew in a running stream
 MADE = (0.46, 0.22, 0.18, 0.14)     # how often so many frames of the model's own follow a first one in training
+FROM_NOISE = 0.75                   # of these frames, those that are estimated from noise alone, as a stream does it
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
@@ -164,8 +165,9 @@ class Stage:
             before = spoiled(z[:, past:], CONTEXT_TIME / 3 * dice.uniform(len(z), 1))
         b = b.frames(last)
         t = draw_times(dice, b.known.shape)
-        t = torch.where(dice.uniform(*t.shape) < 0.75, 1.0, t)  # as a stream does it
-        return (b.arguments(t, dice.normal(*b.x0.shape), rope(last)) | dict(mu=before, caches=caches, place=place)), torch.ones_like(b.known)
+        t = torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
+        arguments = b.arguments(t, dice.normal(*b.x0.shape), rope(last)) | dict(mu=before, caches=caches, place=place)
+        return arguments, torch.ones_like(b.known)
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
