@@ -143,12 +143,6 @@ void sr_converter_close(struct sr_converter **k)
     *k = NULL;
 }
 
-/* Rows of `bytes` bytes each. */
-static void copy_rows(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, size_t bytes, int rows)
-{
-    for (int y = 0; y < rows; y++) memcpy(to + y * to_stride, from + y * from_stride, bytes);
-}
-
 /* zimg writes floats past 0..1 where Lanczos rings. */
 static void copy_floats(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, int w, int h)
 {
@@ -189,7 +183,7 @@ static void deliver(const struct sr_converter *k, uint8_t *const data[4], const 
         if (k->format == SORA_FORMAT_RGBPF32)
             copy_floats(data[p], stride[p], k->dst[from], k->dst_stride[from], k->dst_w, k->dst_h);
         else
-            copy_rows(data[p], stride[p], k->dst[from], k->dst_stride[from], sora_format_row_bytes(k->format, p, k->dst_w),
+            sr_copy_rows(data[p], stride[p], k->dst[from], k->dst_stride[from], sora_format_row_bytes(k->format, p, k->dst_w),
                       sora_format_rows(k->format, p, k->dst_h));
     }
 }
@@ -201,13 +195,12 @@ sora_result sr_converter_run(struct sr_converter *k, const float *rgb, uint8_t *
     const bool aligned = (uintptr_t)rgb % SR_ROW_ALIGN == 0 && row % SR_ROW_ALIGN == 0;
     zimg_image_buffer_const from = { .version = ZIMG_API_VERSION };
     zimg_image_buffer to = { .version = ZIMG_API_VERSION };
-
     sora_result r;
 
     if ((r = sr_planes_check(k->format, data, err)) < 0) return r;
     if (!k->graph) {
         for (int p = 0; p < 3; p++)
-            copy_rows(data[p], stride[p], (const uint8_t *)rgb + p * plane, row, (size_t)k->dst_w * sizeof *rgb, k->dst_h);
+            sr_copy_rows(data[p], stride[p], (const uint8_t *)rgb + p * plane, row, (size_t)k->dst_w * sizeof *rgb, k->dst_h);
         return SORA_OK;
     }
     if (!aligned && !k->src) {
@@ -217,7 +210,7 @@ sora_result sr_converter_run(struct sr_converter *k, const float *rgb, uint8_t *
     for (int p = 0; p < 3; p++) {
         const uint8_t *s = (const uint8_t *)rgb + p * plane;
         uint8_t *copy = (uint8_t *)k->src + p * k->src_stride * k->crop_h;
-        if (!aligned) copy_rows(copy, k->src_stride, s, row, (size_t)k->crop_w * sizeof *rgb, k->crop_h);
+        if (!aligned) sr_copy_rows(copy, k->src_stride, s, row, (size_t)k->crop_w * sizeof *rgb, k->crop_h);
         from.plane[p].data = aligned ? s : copy;
         from.plane[p].stride = aligned ? row : k->src_stride;
         from.plane[p].mask = ZIMG_BUFFER_MAX;

@@ -61,11 +61,12 @@ sora_result sr_planes_alloc(struct sr_planes *p, sora_format f, int width, int h
 
     memset(p, 0, sizeof *p);
     for (int i = 0; i < planes; i++) {
-        const size_t stride = SR_ROUND_UP(sora_format_row_bytes(f, i, width), SR_ROW_ALIGN), rows = (size_t)sora_format_rows(f, i, height);
+        const size_t stride = SR_ROUND_UP(sora_format_row_bytes(f, i, width), SR_ROW_ALIGN);
         size_t n;
         p->stride[i] = (ptrdiff_t)stride;
         offset[i] = bytes;
-        if (SR_MUL_OVERFLOWS(stride, rows, &n) || SR_ADD_OVERFLOWS(bytes, n, &bytes)) return sr_fail_nomem(err, n, "picture");
+        if (SR_MUL_OVERFLOWS(stride, (size_t)sora_format_rows(f, i, height), &n) || SR_ADD_OVERFLOWS(bytes, n, &bytes))
+            return sr_fail_nomem(err, n, "picture");
     }
     if (!(p->memory = sr_aligned(bytes))) return sr_fail_nomem(err, bytes, "picture");
     for (int i = 0; i < planes; i++) p->data[i] = (uint8_t *)p->memory + offset[i];
@@ -85,10 +86,15 @@ sora_result sr_planes_check(sora_format f, uint8_t *const data[4], sora_error *e
     return SORA_OK;
 }
 
+void sr_copy_rows(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, size_t bytes, int rows)
+{
+    for (int y = 0; y < rows; y++) memcpy(to + y * to_stride, from + y * from_stride, bytes);
+}
+
 void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], const ptrdiff_t to_stride[4],
                     const struct sr_planes *from)
 {
     for (int i = 0; i < sora_format_planes(f); i++)
-        for (int y = 0; y < sora_format_rows(f, i, height); y++)
-            memcpy(to[i] + y * to_stride[i], from->data[i] + y * from->stride[i], sora_format_row_bytes(f, i, width));
+        sr_copy_rows(to[i], to_stride[i], from->data[i], from->stride[i], sora_format_row_bytes(f, i, width),
+                     sora_format_rows(f, i, height));
 }

@@ -24,7 +24,8 @@ sora_result sr_planes_alloc(struct sr_planes *p, sora_format f, int width, int h
 void sr_planes_free(struct sr_planes *p);
 /* SORA_ERR_OPTION where one of the format's planes is NULL: data are the caller's. */
 sora_result sr_planes_check(sora_format f, uint8_t *const data[4], sora_error *err);
-/* Row by row; rows of any alignment, from the bottom up too. */
+/* Rows of `bytes` bytes each, of any alignment, from the bottom up too; the same for all planes of a picture. */
+void sr_copy_rows(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, size_t bytes, int rows);
 void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], const ptrdiff_t to_stride[4],
                     const struct sr_planes *from);
 
