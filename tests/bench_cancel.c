@@ -78,10 +78,9 @@ static sora_result decode(struct work *w, sora_error *err)
 {
     const size_t frame = (size_t)sr_vae_get_info(w->vae)->channels * w->H * w->W;
     sora_result r = SORA_OK;
-    struct sr_vae_out out = { .rgb = w->out };
 
     sr_vae_reset(w->vae);
-    for (size_t f = 0; f < w->F && r >= 0; f++) r = sr_vae_decode(w->c, w->vae, w->x + f * frame, &out, err);
+    for (size_t f = 0; f < w->F && r >= 0; f++) r = sr_vae_decode(w->c, w->vae, w->x + f * frame, NULL, err);
     return r;
 }
 

@@ -242,6 +242,50 @@ START_TEST(test_still)
 }
 END_TEST
 
+/* One sample of a plane, whatever its type. */
+static double number(const struct sr_planes *p, sora_format f, int plane, int y, size_t i)
+{
+    const struct sr_format *q = sr_format(f);
+    const void *row = p->data[plane] + y * p->stride[plane];
+
+    if (q->bits == 8) return ((const uint8_t *)row)[i];
+    return q->bits == 32 ? (double)((const float *)row)[i] : ((const uint16_t *)row)[i];
+}
+
+/* From one picture to another and back, in every format: to the nearest number, and exactly there at the end. */
+START_TEST(test_blend)
+{
+    enum { W = 35, H = 19 };
+    const float k[] = { 0.5f, 0.1f, 0, 1 };
+    float *rgb[2] = { flat(W, H, 0.1f, 0.9f, 0.5f), flat(W, H, 1, 0, 0.45f) };
+
+    for (sora_format f = 0; f < SORA_FORMAT_COUNT; f++)
+        for (size_t i = 0; i < 2 * SR_COUNT(k); i++) {
+            const size_t bytes = sr_format(f)->bits > 16 ? 4 : sr_format(f)->bits > 8 ? 2 : 1;
+            struct sr_planes p[3];              /* blended, what it was, what is blended in */
+            struct sr_converter *c;
+
+            ck_assert_int_eq(sr_converter_open(&c, f, W, H, W, H, W, H, NULL), SORA_OK);
+            for (int j = 0; j < 3; j++) {
+                ck_assert_int_eq(sr_planes_alloc(&p[j], f, W, H, NULL), SORA_OK);
+                ck_assert_int_eq(sr_converter_run(c, rgb[(i + (size_t)j / 2) % 2], p[j].data, p[j].stride, NULL), SORA_OK);
+            }
+            sr_planes_blend(f, W, H, &p[0], &p[2], k[i / 2]);
+            for (int n = 0; n < sora_format_planes(f); n++)
+                for (int y = 0; y < sora_format_rows(f, n, H); y++)
+                    for (size_t x = 0; x < sora_format_row_bytes(f, n, W) / bytes; x++) {
+                        const double was = number(&p[1], f, n, y, x), in = number(&p[2], f, n, y, x);
+                        ck_assert_double_eq_tol(number(&p[0], f, n, y, x), was + k[i / 2] * (in - was),
+                                                sr_format(f)->bits > 16 ? 1e-6 : 0.501);
+                    }
+            for (int j = 0; j < 3; j++) sr_planes_free(&p[j]);
+            sr_converter_close(&c);
+        }
+    sr_free(rgb[0]);
+    sr_free(rgb[1]);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
     uint8_t *none[4] = { 0 };
@@ -268,4 +312,4 @@ START_TEST(test_refused)
 }
 END_TEST
 
-RUN_TESTS("convert", test_colours, test_red, test_sizes, test_crop, test_place, test_still, test_refused)
+RUN_TESTS("convert", test_colours, test_red, test_sizes, test_crop, test_place, test_still, test_blend, test_refused)

@@ -194,13 +194,18 @@ static sora_result on_frame(void *user, const float *rgb, sora_error *err)
     return SORA_OK;
 }
 
+static sora_result on_fade(void *user, sora_error *err)
+{
+    return SORA_OK;
+}
+
 static void on_stage(void *user, sora_stage stage, int step, int steps)
 {
 }
 
 static void begin(struct run *r)
 {
-    const struct sr_sink sink = { on_frame, on_stage, r };
+    const struct sr_sink sink = { on_frame, on_fade, on_stage, r };
     struct sr_job job = { 0 };
     sora_error err = { 0 };
 
@@ -214,7 +219,7 @@ static void begin(struct run *r)
 
 static void say(struct run *r, const char *prompt)
 {
-    const struct sr_sink sink = { on_frame, on_stage, r };
+    const struct sr_sink sink = { on_frame, on_fade, on_stage, r };
     sora_error err = { 0 };
 
     ck_assert_msg(r->p->ops->prompt(r->p, prompt, &sink, &err) == SORA_OK, "%s", err.text);
@@ -222,7 +227,7 @@ static void say(struct run *r, const char *prompt)
 
 static void next_chunk(struct run *r)
 {
-    const struct sr_sink sink = { on_frame, on_stage, r };
+    const struct sr_sink sink = { on_frame, on_fade, on_stage, r };
     sora_error err = { 0 };
 
     memset(&r->d->c->prof, 0, sizeof r->d->c->prof);

@@ -37,6 +37,7 @@ void sr_queue_uninit(struct sr_queue *q)
         sr_planes_free(&q->slot[i].picture);
         sr_text_unref(&q->slot[i].text);
     }
+    sr_planes_free(&q->old);
     sr_free(q->slot);
     *q = (struct sr_queue){ 0 };
 }
@@ -46,6 +47,25 @@ struct sr_slot *sr_queue_back(struct sr_queue *q, sora_error *err)
     struct sr_slot *s = &q->slot[(q->head + q->count) % q->cap];
 
     return s->picture.memory || sr_planes_alloc(&s->picture, q->format, q->width, q->height, err) == SORA_OK ? s : NULL;
+}
+
+sora_result sr_queue_fade(struct sr_queue *q, int n, sora_error *err)
+{
+    const struct sr_slot *newest = &q->slot[(q->head + q->count + q->cap - 1) % q->cap];     /* also when it was taken */
+    sora_result r = SORA_OK;
+
+    if (!q->old.memory) r = sr_planes_alloc(&q->old, q->format, q->width, q->height, err);
+    if (r < 0) return r;
+    sr_planes_copy(q->format, q->width, q->height, q->old.data, q->old.stride, &newest->picture);
+    q->fade = q->fade_left = n;
+    return SORA_OK;
+}
+
+void sr_queue_fade_in(struct sr_queue *q, struct sr_slot *s)
+{
+    if (!q->fade_left) return;
+    sr_planes_blend(q->format, q->width, q->height, &s->picture, &q->old, (float)q->fade_left / (float)(q->fade + 1));
+    q->fade_left--;
 }
 
 struct sr_slot *sr_queue_front(struct sr_queue *q)

@@ -117,6 +117,7 @@ static sora_result on_frame(void *user, const float *rgb, sora_error *err)
     if (s->save && (r = sr_frames_file_add(s->save, rgb, err)) < 0) return r;
     if ((r = wait_for_room(s, &slot, err)) < 0) return r;
     if ((r = sr_converter_run(s->converter, rgb, slot->picture.data, slot->picture.stride, err)) < 0) return r;
+    sr_queue_fade_in(&s->queue, slot);
     pthread_mutex_lock(&s->lock);
     slot->pts = s->frames;
     slot->prompt = s->changes;
@@ -128,6 +129,19 @@ static sora_result on_frame(void *user, const float *rgb, sora_error *err)
     pthread_mutex_unlock(&s->lock);
     on_stage(s, SORA_STAGE_DECODE, 0, 0);
     return SORA_OK;
+}
+
+static sora_result on_fade(void *user, sora_error *err)
+{
+    struct sora_session *s = user;
+    const int second = SR_CLAMP(s->p->info.rate_num / s->p->info.rate_den, 1, 120);
+    sora_result r;
+
+    if (!s->frames) return SORA_OK;
+    pthread_mutex_lock(&s->lock);
+    r = sr_queue_fade(&s->queue, second, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
 }
 
 /* ---- The worker ---- */
@@ -191,7 +205,7 @@ static sora_result ask_host(struct sora_session *s, sora_error *err)
 
 static sora_result run(struct sora_session *s, sora_error *err)
 {
-    const struct sr_sink sink = { on_frame, on_stage, s };
+    const struct sr_sink sink = { on_frame, on_fade, on_stage, s };
     const struct sr_pipeline *p = s->p;
     const int64_t total = p->info.frames;
     sora_result r;

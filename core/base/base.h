@@ -72,7 +72,7 @@ void *sr_malloc(size_t n);
 void *sr_zalloc(size_t n);
 void *sr_calloc(size_t count, size_t n);                /* NULL on overflow too */
 void *sr_realloc(void *p, size_t count, size_t n);      /* p stays valid on failure */
-void *sr_aligned(size_t n);                             /* 64-byte aligned, huge pages advised from 4 MiB; sr_free() */
+void *sr_aligned(size_t n);                             /* 64-byte aligned, huge pages advised from 16 MiB; sr_free() */
 void  sr_free(void *p);
 char *sr_strdup(const char *s);
 char *sr_strndup(const char *s, size_t n);

@@ -50,7 +50,7 @@ void *sr_realloc(void *p, size_t count, size_t n)
 
 void *sr_aligned(size_t n)
 {
-    const size_t huge = (size_t)2 << 20, align = n >= 2 * huge ? huge : 64;
+    const size_t huge = (size_t)2 << 20, align = n >= 8 * huge ? huge : 64;      /* at most an eighth is wasted */
     void *p = NULL;
 
     if (n > SIZE_MAX - align || must_fail()) return NULL;

@@ -98,3 +98,26 @@ void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], 
         sr_copy_rows(to[i], to_stride[i], from->data[i], from->stride[i], sora_format_row_bytes(f, i, width),
                      sora_format_rows(f, i, height));
 }
+
+static void blend_row(uint8_t *to, const uint8_t *from, size_t bytes, int bits, float k)
+{
+    if (bits > 16) {
+        float *a = (float *)(void *)to;
+        const float *b = (const float *)(const void *)from;
+        for (size_t i = 0; i < bytes / sizeof *a; i++) a[i] += k * (b[i] - a[i]);
+    } else if (bits > 8) {
+        uint16_t *a = (uint16_t *)(void *)to;
+        const uint16_t *b = (const uint16_t *)(const void *)from;
+        for (size_t i = 0; i < bytes / sizeof *a; i++) a[i] = (uint16_t)((float)a[i] + k * (float)(b[i] - a[i]) + 0.5f);
+    } else {
+        for (size_t i = 0; i < bytes; i++) to[i] = (uint8_t)((float)to[i] + k * (float)(from[i] - to[i]) + 0.5f);
+    }
+}
+
+void sr_planes_blend(sora_format f, int width, int height, struct sr_planes *to, const struct sr_planes *from, float k)
+{
+    for (int i = 0; i < sora_format_planes(f); i++)
+        for (int y = 0; y < sora_format_rows(f, i, height); y++)
+            blend_row(to->data[i] + y * to->stride[i], from->data[i] + y * from->stride[i], sora_format_row_bytes(f, i, width),
+                      sr_format(f)->bits, k);
+}

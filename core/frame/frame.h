@@ -28,6 +28,8 @@ sora_result sr_planes_check(sora_format f, uint8_t *const data[4], sora_error *e
 void sr_copy_rows(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, size_t bytes, int rows);
 void sr_planes_copy(sora_format f, int width, int height, uint8_t *const to[4], const ptrdiff_t to_stride[4],
                     const struct sr_planes *from);
+/* to += k (from - to), k 0..1; both of the same size, with the strides of sr_planes_alloc() */
+void sr_planes_blend(sora_format f, int width, int height, struct sr_planes *to, const struct sr_planes *from, float k);
 
 struct sr_converter;
 

@@ -106,52 +106,26 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
     return SORA_OK;
 }
 
-static size_t picture_floats(const struct sr_diffusion *d)
-{
-    return 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
-}
-
-void sr_fade_begin(struct sr_diffusion *d)
-{
-    if (!d->shown) return;
-    memcpy(d->old, d->rgb, picture_floats(d) * sizeof *d->old);
-    d->fade = d->fade_left = SR_CLAMP(d->base.info.rate_num / d->base.info.rate_den, 1, 120);
-}
-
-/* A picture on the way from the old stream to the new one. */
-static void fade_in(struct sr_diffusion *d, float *picture)
-{
-    const float k = (float)d->fade_left / (float)(d->fade + 1);
-    const size_t n = picture_floats(d);
-
-    if (!d->fade_left) return;
-    for (size_t i = 0; i < n; i++) picture[i] += k * (d->old[i] - picture[i]);
-    d->fade_left--;
-}
-
 /* Pictures on their way from the decoder to the sink. */
 struct decoded {
-    struct sr_diffusion *d;
     const struct sr_sink *sink;
     int64_t *left;
 };
 
-static sora_result give(struct sr_vae_out *out, sora_error *err)
+static sora_result give(void *user, const float *rgb, sora_error *err)
 {
-    const struct decoded *g = out->user;
+    const struct decoded *g = user;
 
     if (*g->left <= 0) return SORA_OK;          /* the end of the clip lies within the latent */
     --*g->left;
-    fade_in(g->d, out->rgb);
-    g->d->shown = true;
-    return g->sink->frame(g->sink->user, out->rgb, err);
+    return g->sink->frame(g->sink->user, rgb, err);
 }
 
 sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
                       sora_error *err)
 {
-    struct decoded g = { d, sink, left };
-    struct sr_vae_out out = { d->rgb, give, &g };
+    struct decoded g = { sink, left };
+    const struct sr_vae_out out = { give, &g };
     const size_t frame = d->H * d->W;
     sora_result r;
 

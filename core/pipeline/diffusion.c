@@ -25,19 +25,15 @@ static sora_result alloc(float **p, size_t n, sora_error *err)
 static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
 {
     const size_t frame = d->C * d->H * d->W, n = frame * d->F;
-    const size_t picture = 3 * (size_t)d->base.gen_w * (size_t)d->base.gen_h;
     sora_result r;
 
     if ((r = alloc(&d->z, frame, err)) < 0) return r;
-    if ((r = alloc(&d->rgb, picture, err)) < 0) return r;
     if (d->decode_only) return SORA_OK;
     if ((r = alloc(&d->x, n, err)) < 0 || (r = alloc(&d->v, n, err)) < 0 || (r = alloc(&d->u, n, err)) < 0) return r;
     if ((r = sr_sampler_open(&d->first.sampler, &d->first.schedule, n, err)) < 0) return r;
     if (!d->stream) return SORA_OK;
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
-    if (d->sc.change == SR_CHANGE_RESTART || d->sc.change == SR_CHANGE_TURN || d->sc.turn_every)
-        return alloc(&d->old, picture, err);
     if (d->sc.change != SR_CHANGE_RECACHE) return SORA_OK;
     d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
     if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0) return r;
@@ -123,7 +119,7 @@ static sora_result prompt(struct sr_pipeline *p, const char *text, const struct 
     if (d->decode_only) return SORA_OK;
     r = o->text_file ? given_text(d, err) : encode(d, 0, text, err);
     if (r >= 0 && guided(d)) r = encode(d, 1, o->negative_prompt ? o->negative_prompt : "", err);
-    if (r >= 0 && d->stream) r = sr_stream_new_prompt(d, err);
+    if (r >= 0 && d->stream) r = sr_stream_new_prompt(d, sink, err);
     return c_outcome(d, r);
 }
 
@@ -165,7 +161,7 @@ static sora_result finish(struct sr_pipeline *p, sora_error *err)
 static void close_diffusion(struct sr_pipeline *p)
 {
     struct sr_diffusion *d = self(p);
-    float *const buffers[] = { d->x, d->v, d->u, d->z, d->rgb, d->prior, d->past, d->again, d->old, d->saved };
+    float *const buffers[] = { d->x, d->v, d->u, d->z, d->prior, d->past, d->again, d->saved };
 
     for (size_t i = 0; i < SR_COUNT(buffers); i++) sr_free(buffers[i]);
     sr_sampler_close(&d->first.sampler);

@@ -58,7 +58,6 @@ struct sr_diffusion {
     struct sr_text_states text;
     bool text_saved;
     float *x, *v, *u, *z;           /* [C, F, H, W]: sample, network output, the same for the negative prompt, [C, H, W] */
-    float *rgb;                     /* [3, gen_h, gen_w] the newest picture */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
     bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
@@ -66,10 +65,6 @@ struct sr_diffusion {
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
     size_t past_frames;
-
-    bool shown;                     /* denoise.c: rgb was shown */
-    float *old;                     /* [3, gen_h, gen_w] what was shown last when a new stream began */
-    int fade, fade_left;            /* pictures over which it goes, and how many of them are still to come */
 
     struct sr_given noise, latents, text_given;
     float *saved;                   /* [frames, C, H, W] for --save-latents, grows */
@@ -93,8 +88,6 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
 /* Decode z [C, F, H, W], at most *left frames to the sink; *left counts down. */
 sora_result sr_decode(struct sr_diffusion *d, const float *z, size_t F, int64_t *left, const struct sr_sink *sink,
                       sora_error *err);
-/* The pictures from here on begin a new stream: they come in over one second. */
-void sr_fade_begin(struct sr_diffusion *d);
 /* Keep z [C, F, H, W] for --save-latents; written when the pipeline is closed. */
 sora_result sr_save_latents(struct sr_diffusion *d, const float *z, size_t F, sora_error *err);
 
@@ -105,6 +98,6 @@ sora_result sr_clip_chunk(struct sr_diffusion *d, int64_t left, const struct sr_
 sora_result sr_given_chunk(struct sr_diffusion *d, int64_t left, const struct sr_sink *sink, sora_error *err);
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink, sora_error *err);
 /* The chunks from here on have other text states, which the model was given. */
-sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err);
+sora_result sr_stream_new_prompt(struct sr_diffusion *d, const struct sr_sink *sink, sora_error *err);
 
 #endif

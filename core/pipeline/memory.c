@@ -82,7 +82,7 @@ static uint64_t memory(const struct sr_diffusion *d, uint64_t weights)
     const uint64_t cache = L / d->F * (uint64_t)(d->sc.window + d->sc.sink) * dim * 2 * size * (uint64_t)d->mi.layers;
     const uint64_t vae = pixels * (uint64_t)(d->vi.parameters > 20000000 ? 96 * 12 : 64 * 4) * size;
     const uint64_t latents = (uint64_t)(d->C * d->F * d->H * d->W) * 6 * 4;
-    const uint64_t pictures = pixels * (2 * 12 + 14 * 3);   /* the newest and one to fade from; those that wait, of 8 bits */
+    const uint64_t pictures = pixels * (12 + 15 * 3);       /* the newest; those that wait and one to fade from, of 8 bits */
 
     return weights + SR_MAX(dit, vae) + cache + latents + pictures;
 }

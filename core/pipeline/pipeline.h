@@ -25,6 +25,8 @@ struct sr_job {
 struct sr_sink {
     /* rgb [3, gen_h, gen_w] 0..1 planar, read before it returns; may wait until there is room */
     sora_result (*frame)(void *user, const float *rgb, sora_error *err);
+    /* A new stream begins: the pictures of the next second come in over the last one of the old */
+    sora_result (*fade)(void *user, sora_error *err);
     /* steps done in SORA_STAGE_STEP, or the beginning of another stage */
     void (*stage)(void *user, sora_stage stage, int step, int steps);
     void *user;

@@ -62,10 +62,10 @@ static sora_result renew(struct sr_diffusion *d, sora_error *err)
 /* ---- Chunks and prompts ---- */
 
 /* The next chunk sees the past, but is sampled as a first one, and faded in. */
-static void turn_next(struct sr_diffusion *d)
+static sora_result turn_next(struct sr_diffusion *d, const struct sr_sink *sink, sora_error *err)
 {
     d->turn = true;
-    sr_fade_begin(d);
+    return sink->fade(sink->user, err);
 }
 
 sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left, const struct sr_sink *sink,
@@ -77,7 +77,7 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     sora_result r;
 
     /* A model that drifts comes back by it: the error of many frames does not outlive one that is drawn anew. */
-    if (d->sc.turn_every && d->since_first >= d->sc.turn_every) turn_next(d);
+    if (d->sc.turn_every && d->since_first >= d->sc.turn_every && (r = turn_next(d, sink, err)) < 0) return r;
     d->since_first = d->f == 0 || d->turn ? 1 : d->since_first + 1;
     prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
     turn.guidance = 1;          /* the other prompt has no past to look at */
@@ -95,18 +95,14 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     return SORA_OK;
 }
 
-sora_result sr_stream_new_prompt(struct sr_diffusion *d, sora_error *err)
+sora_result sr_stream_new_prompt(struct sr_diffusion *d, const struct sr_sink *sink, sora_error *err)
 {
     if (d->f == 0 || d->sc.change == SR_CHANGE_CONTINUE) return SORA_OK;
     if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
-    if (d->sc.change == SR_CHANGE_TURN) {
-        turn_next(d);
-        return SORA_OK;
-    }
+    if (d->sc.change == SR_CHANGE_TURN) return turn_next(d, sink, err);
     sr_model_reset(d->model);
     d->f = 0;
     /* A stream's first latent is one picture for decoders that remember; pocket's takes every latent for itself. */
     if (!d->has_prior) sr_vae_reset(d->vae);
-    sr_fade_begin(d);
-    return SORA_OK;
+    return sink->fade(sink->user, err);
 }

@@ -9,7 +9,10 @@
 #include "vae/block_vae.h"
 #include "vae/decoder.h"
 
-enum { FRAMES_MAX = 16 };
+enum {
+    FRAMES_MAX = 16,
+    BAND = 192          /* latent pixels, about: what lies between latents and picture need not be as large as the picture */
+};
 
 struct block_vae {
     struct sr_vae vae;
@@ -102,32 +105,39 @@ static void block_reset(struct sr_vae *vae)
 {
 }
 
-/* z [C, H, W] -> x [H * W, 9 C]: the 3 x 3 neighbours of each position, or the nearest inside; as weights lie. */
-static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, struct sr_tensor *x)
+/* z [C, H, W] -> x [rows * W, 9 C], from row `first` on: the 3 x 3 neighbours of each position, or the nearest inside; as
+   weights lie. */
+static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, size_t first, struct sr_tensor *x)
 {
     const size_t H = v->vae.H, W = v->vae.W, C = v->shape.channels;
-
-    if (sr_ctx_skip(c)) return;
-    for (size_t i = 0; i < H * W; i++) {
-        float *row = (float *)x->data + i * x->stride;
-        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
-        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
-        for (size_t ch = 0; ch < C; ch++)
-            for (size_t k = 0; k < 9; k++) *row++ = z[(ch * H + ys[k / 3]) * W + xs[k % 3]] * v->shape.scale;
-    }
-}
-
-/* y [H W, (RGB, side, side)] += picture f of m [1, H', W', (frame, RGB, patch, patch)], H' W' patches where y has blocks */
-static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, const struct sr_fmap *m, size_t f)
-{
-    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch;
     const double start = sr_now();
 
     if (sr_ctx_skip(c)) return;
 #pragma omp parallel for schedule(static) num_threads(c->threads)
-    for (size_t r = 0; r < m->H; r++)
+    for (size_t i = first * W; i < first * W + x->rows; i++) {
+        float *row = (float *)x->data + (i - first * W) * x->stride;
+        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
+        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
+        size_t at[9];
+        for (size_t k = 0; k < 9; k++) at[k] = ys[k / 3] * W + xs[k % 3];
+        for (size_t ch = 0; ch < C; ch++)
+            for (size_t k = 0; k < 9; k++) *row++ = z[ch * H * W + at[k]] * v->shape.scale;
+    }
+    c->prof.seconds[SR_REORDER] += sr_now() - start;
+}
+
+/* y [h W, (RGB, side, side)], rows of blocks from `first` on, += picture f of m [1, H', W', (frame, RGB, patch, patch)] there */
+static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, size_t first,
+                        const struct sr_fmap *m, size_t f)
+{
+    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch, from_row = first * n;
+    const double start = sr_now();
+
+    if (sr_ctx_skip(c)) return;
+#pragma omp parallel for schedule(static) num_threads(c->threads)
+    for (size_t r = 0; r < y->rows / v->vae.W * n; r++)
         for (size_t col = 0; col < m->W; col++) {
-            const float *from = (const float *)m->data + (r * m->W + col) * m->C + f * 3 * patch * patch;
+            const float *from = (const float *)m->data + ((from_row + r) * m->W + col) * m->C + f * 3 * patch * patch;
             float *to = (float *)y->data + (r / n * v->vae.W + col / n) * y->stride + (r % n * side + col % n) * patch;
             for (size_t p = 0; p < 3; p++)
                 for (size_t i = 0; i < patch; i++)
@@ -136,25 +146,31 @@ static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struc
     c->prof.seconds[SR_ELEMENTWISE] += sr_now() - start;
 }
 
-/* Picture by picture: together they would be most of what a session of a small model takes. */
+/* Picture by picture, and each in bands: they would be most of what a session of a small model takes. */
 static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
     const struct block_vae *v = (const struct block_vae *)vae;
     const struct sr_block_shape *s = &v->shape;
     const struct sr_picture p = { .patch = s->side, .scale = 0.5f, .shift = 0.5f };
-    const size_t mark = sr_scratch_mark(c);
-    struct sr_tensor *x = sr_scratch(c, vae->H * vae->W, 9 * s->channels, SR_F32);
+    const size_t mark = sr_scratch_mark(c), band = SR_MAX(BAND / vae->W, (size_t)1);
     struct sr_fmap more = { 0 };
 
-    gather(c, v, z, x);
     if (s->refine.levels) more = sr_refine(c, &v->refine, z, first, s->scale);
     for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
         const size_t before = sr_scratch_mark(c);
-        const struct sr_tensor *y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);  /* [H W, 3 * side * side] */
-        const struct sr_fmap m = { y->data, SR_F32, 1, vae->H, vae->W, y->cols };
+        float *rgb = sr_picture_begin(c, vae);
 
-        if (s->refine.levels) add_refined(c, v, y, &more, f);
-        sr_write_picture(c, vae, &m, &p);
+        for (size_t row = 0; row < vae->H; row += band) {
+            const size_t inner = sr_scratch_mark(c), h = SR_MIN(band, vae->H - row);
+            struct sr_tensor *x = sr_scratch(c, h * vae->W, 9 * s->channels, SR_F32), *y;
+
+            gather(c, v, z, row, x);
+            y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);              /* [h W, 3 * side * side] */
+            if (s->refine.levels) add_refined(c, v, y, row, &more, f);
+            sr_picture_rows(c, vae, rgb, row, &(struct sr_fmap){ y->data, SR_F32, 1, h, vae->W, y->cols }, &p);
+            sr_scratch_release(c, inner);
+        }
+        sr_picture_end(c, vae, rgb);
         sr_scratch_release(c, before);
     }
     sr_scratch_release(c, mark);

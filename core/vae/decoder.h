@@ -20,7 +20,7 @@ struct sr_vae {
     const struct sr_decoder *decoder;
     struct sr_vae_info info;
     size_t H, W;
-    struct sr_vae_out *out;     /* of this call; NULL while planning */
+    const struct sr_vae_out *out;       /* of this call; NULL: nobody looks */
     bool started;               /* the first frame of the stream is behind us */
 };
 
@@ -32,8 +32,8 @@ struct sr_wan_shape;
 void sr_wan_vae_load(struct sr_loader *l, struct sr_vae **v, const struct sr_wan_shape *s, size_t H, size_t W);
 
 /*
- * The next picture: x [1, H, W, C] f32 -> v->out->rgb [3, H * patch, W * patch], each value scaled, shifted and clamped to
- * 0..1.  Channel (c * patch + i) * patch + j is the pixel of colour c at row i, column j of its patch; column i, row j if
+ * Features as pixels: x [1, H, W, C] f32 -> rgb [3, H * patch, W * patch], each value scaled, shifted and clamped to 0..1.
+ * Channel (c * patch + i) * patch + j is the pixel of colour c at row i, column j of its patch; column i, row j if
  * column_first.
  */
 struct sr_picture {
@@ -41,7 +41,13 @@ struct sr_picture {
     bool column_first;
     float scale, shift;
 };
+/* The next picture, whole. */
 void sr_write_picture(struct sr_ctx *c, struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p);
+/* Or in pieces: room for it; x [1, h, W, C] as the rows from x's row `first` on; and out with it. */
+float *sr_picture_begin(struct sr_ctx *c, const struct sr_vae *v);
+void sr_picture_rows(struct sr_ctx *c, const struct sr_vae *v, float *rgb, size_t first, const struct sr_fmap *x,
+                     const struct sr_picture *p);
+void sr_picture_end(struct sr_ctx *c, const struct sr_vae *v, const float *rgb);
 
 /* z [C, H, W] planes -> map [1, H, W, C] in the context's type; z * mul[c] + add[c], or z where mul is NULL. */
 struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t H, size_t W, const float *mul,

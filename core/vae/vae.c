@@ -182,7 +182,7 @@ void sr_vae_reset(struct sr_vae *v)
     v->started = false;
 }
 
-sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, struct sr_vae_out *out, sora_error *err)
+sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, const struct sr_vae_out *out, sora_error *err)
 {
     v->out = out;
     if (!c->err.code) v->decoder->decode(c, v, z, !v->started);

@@ -34,17 +34,16 @@ void sr_vae_reset(struct sr_vae *v);
 
 /* Where pictures go, one at a time, so that there need be room for one only. */
 struct sr_vae_out {
-    float *rgb;                 /* [3, H * scale_s, W * scale_s] f32 planar, 0..1: where the next picture is written */
-    /* The picture at rgb is ready; it may be read until this returns, and rgb may then point elsewhere.  A failure ends
-       the decoding.  NULL: nobody looks (benchmarks). */
-    sora_result (*ready)(struct sr_vae_out *out, sora_error *err);
+    /* rgb [3, H * scale_s, W * scale_s] f32 planar, 0..1, in scratch memory: there until this returns.  A failure ends the
+       decoding. */
+    sora_result (*ready)(void *user, const float *rgb, sora_error *err);
     void *user;
 };
 
 /*
  * z [C, H, W] f32: one latent frame in the transformer's normalised space (this function applies mean and std).
- * Gives 1 picture for the first latent frame of a stream (Wan), scale_t for each later one.
+ * Gives 1 picture for the first latent frame of a stream (Wan), scale_t for each later one.  out NULL: nobody looks.
  */
-sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, struct sr_vae_out *out, sora_error *err);
+sora_result sr_vae_decode(struct sr_ctx *c, struct sr_vae *v, const float *z, const struct sr_vae_out *out, sora_error *err);
 
 #endif

@@ -335,7 +335,9 @@ def A32_shared():
     _, m2 = measure(one % 2)
     both, m = measure(one % 1 + " " + one % 2)
     assert m == sorted(m1 + m2) and len(m) == 16, (len(m), len(m1), len(m2))
-    assert both < 1.3 * r1 and r1 > base, (base, r1, both)  # the second has the keys and values, not the weights
+    # Which thread malloc() takes what from differs from run to run, by a MiB or two: the least is what they need.
+    r1, both = (min(first, *(measure(line)[0] for _ in range(3))) for first, line in ((r1, one % 1), (both, one % 1 + " " + one % 2)))
+    assert both < 1.2 * r1 and r1 > base, (base, r1, both)  # the second has keys, values and scratch, not the weights
     return f"{base:.0f} MiB with videotestsrc, {r1:.0f} MiB with one, {both:.0f} MiB with two"
 
 
