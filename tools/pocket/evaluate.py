@@ -47,8 +47,8 @@ def adherence(folder=paths.MODEL, count=500):
     new = np.arange(int(count)) % 2 == 1
     wanted = [draw_attributes(rng, held_out if n else lambda a: not held_out(a)) for n in new]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
-    rendered = torch.stack([clip((a, a), rng, both.codec)[0] for a in wanted])
-    said = both.right(rendered, rows)
+    rendered, places, _ = zip(*[clip((a, a), rng, both.codec) for a in wanted])
+    said = both.right(torch.stack(rendered), rows, 0, torch.from_numpy(np.stack(places)))
     print(f"\n| {count} prompts, % | " + " | ".join(said) + " | mean |\n|---|" + "---|" * (len(said) + 1))
     line("rendered", said)
     frames = max(MOMENTS) + 1

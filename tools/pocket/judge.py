@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Two small networks that say what a picture shows and where its subject goes: what evaluate.py counts with.
 
-python judge.py 8           minutes for each, on what make_data.py wrote; prints how often each is right about scenes that
-                            nothing was trained on: the most that a sample can be credited with
+python judge.py MINUTES [0] [1]     minutes for each, or one of them, on scenes of its own, which it renders first; prints how often
+                                    each is right about other ones: the most that a sample can be credited with.
+                                    Goes on from what it finds
 """
 
 import sys
@@ -14,32 +15,53 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import paths
-from codec import Codec
-from data import Scenes
-from make_data import clip
-from world import TABLES, draw_attributes, held_out
+from codec import CHANNELS, COLUMNS, ROWS, Codec
+from make_data import LATENTS, clip
+from world import TABLES, draw_attributes
 
 SEEN = ("background", "time", "weather", "subject", "colour")       # in one picture
 MOVES = ("motion", "camera")                                        # in the first, third and fifth latent frame
+PLACED = ("subject", "colour", "motion")                            # of what covers a few patches of 16x16 pixels
 MOMENTS = (0, 2, 4)
-OTHERS = 4                          # pictures of other moments of the same clip count as pictures, too
+LEAST = 0.5                         # patches that a subject covers, at least
+SCENES = 4000                       # to train on, all combinations among them
 
 
 class Judge(nn.Module):
-    """Pictures [B, channels, h, w] in -1..1 -> scores of each head."""
+    """Pictures [B, channels, 144, 256] in -1..1 -> scores of each head: [B, n], where PLACED [B, n, 9, 16] and "nothing" first."""
 
     def __init__(self, heads, channels, width):
         super().__init__()
-        def step(inner, outer):
-            return nn.Sequential(nn.Conv2d(inner, outer, 3, 2, 1), nn.BatchNorm2d(outer), nn.GELU())
+        def step(inner, outer, stride):
+            return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1), nn.BatchNorm2d(outer), nn.GELU())
         sizes = [channels, width, 2 * width, 3 * width, 4 * width]
-        self.body = nn.Sequential(*[step(a, b) for a, b in zip(sizes, sizes[1:])])
-        self.heads = nn.ModuleDict({k: nn.Linear(8 * width, len(TABLES[k])) for k in heads})
+        self.body = nn.Sequential(*[step(a, b, 2) for a, b in zip(sizes, sizes[1:])])
+        self.around = nn.ModuleList([step(4 * width, 4 * width, 1) for _ in range(3)])
+        self.heads = nn.ModuleDict({k: nn.Conv2d(4 * width, classes(k), 1) if k in PLACED else nn.Linear(8 * width, len(TABLES[k]))
+                                    for k in heads})
 
     def forward(self, pictures):
         y = self.body(pictures)
-        y = F.dropout(torch.cat([y.mean((2, 3)), y.amax((2, 3))], 1), 0.2, self.training)
-        return {k: head(y) for k, head in self.heads.items()}
+        for layer in self.around:
+            y = y + layer(y)
+        whole = F.dropout(torch.cat([y.mean((2, 3)), y.amax((2, 3))], 1), 0.2, self.training)
+        return {k: head(y if k in PLACED else whole) for k, head in self.heads.items()}
+
+
+def classes(head):
+    """Of a placed head: 0 is no subject here, which the subjects' own table begins with."""
+    return len(TABLES[head]) + (head != "subject")
+
+
+def totals(scores):
+    """Scores of whole pictures: how many patches each class covers."""
+    def total(head, v):
+        if head not in PLACED:
+            return v
+        p = v.softmax(1)
+        covered = (p * (p[:, :1] < 0.5)).sum((2, 3))[:, 1:]
+        return F.pad(covered, (1, 0), value=LEAST) if head == "subject" else covered
+    return {k: total(k, v) for k, v in scores.items()}
 
 
 def pictures_of(codec, latents):
@@ -48,8 +70,8 @@ def pictures_of(codec, latents):
 
 
 def moments_of(codec, latents):
-    """[B, F, C, 18, 32] -> [B, 9, 72, 128]: three moments of a clip, halved."""
-    return torch.cat([F.avg_pool2d(pictures_of(codec, latents[:, f]), 2) for f in MOMENTS], 1)
+    """[B, F, C, 18, 32] -> [B, 9, 144, 256]: three moments of a clip."""
+    return torch.cat([pictures_of(codec, latents[:, f]) for f in MOMENTS], 1)
 
 
 def labels_of(rows, heads):
@@ -65,40 +87,56 @@ def counts_for(head, rows):
     return subject if head in ("colour", "motion") else ~space if head in ("time", "weather") else torch.ones_like(space)
 
 
-def right(scores, rows):
-    """-> {head: bool [n] of the rows that it is asked about}"""
+def right(scores, rows, hidden):
+    """-> {head: bool [n] of the rows that it is asked about}; hidden: rows whose subject is outside the picture"""
     labels = labels_of(rows, scores)
-    return {k: (v.argmax(1) == labels[k])[counts_for(k, rows)] for k, v in scores.items()}
+    return {k: (v.argmax(1) == labels[k])[counts_for(k, rows) & ~(hidden & (k in PLACED))] for k, v in totals(scores).items()}
 
 
 class Both:
     """What evaluate.py asks: both networks, on latents of clips."""
 
     def __init__(self):
-        self.codec, self.judges = Codec(), [Judge(SEEN, 3, 24), Judge(MOVES, 9, 32)]
+        self.codec, self.judges = Codec(), [make() for make in JUDGES]
         for judge, file in zip(self.judges, FILES):
             judge.load_state_dict(torch.load(file))
             judge.eval()
 
     @torch.no_grad()
-    def right(self, latents, rows, moment=0):
-        """latents [B, F, C, 18, 32]; where F < 5, of one moment, without MOVES."""
-        out = right(self.judges[0](pictures_of(self.codec, latents[:, moment])), rows)
-        return out | (right(self.judges[1](moments_of(self.codec, latents)), rows) if latents.shape[1] > max(MOMENTS) else {})
+    def right(self, latents, rows, moment=0, places=None):
+        """latents [B, F, C, 18, 32]; where F < 5, of one moment, without MOVES. places [B, F, 9, 16] of rendered clips: what has
+        left the picture, or not come yet, is not asked about."""
+        hidden = torch.zeros(len(latents), dtype=torch.bool)
+        if places is not None:
+            hidden = (torch.as_tensor(np.asarray(rows))[:, list(TABLES).index("subject")] > 0) & ~(places[:, moment] > 0).any(2).any(1)
+        out = right(self.judges[0](pictures_of(self.codec, latents[:, moment])), rows, hidden)
+        if latents.shape[1] > max(MOMENTS):
+            out |= right(self.judges[1](moments_of(self.codec, latents)), rows, hidden)
+        return out
 
 
+JUDGES = (lambda: Judge(SEEN, 3, 24), lambda: Judge(MOVES, 9, 24))
 FILES = [paths.WORK / "judge-seen.pt", paths.WORK / "judge-moves.pt"]
 
 
+def placed_loss(head, scores, labels, place):
+    """Patch by patch; those of the subject are few, and count for more."""
+    wanted = (labels + (head != "subject"))[:, None, None] * place
+    return F.cross_entropy(scores, wanted, weight=torch.tensor([1.0] + [5.0] * (scores.shape[1] - 1)))
+
+
 def train(judge, draw, minutes, file):
-    """draw(n) -> pictures, rows of attributes"""
+    """draw(n) -> pictures, rows of attributes, where the subject is [n, 9, 16]"""
+    if file.exists():
+        judge.load_state_dict(torch.load(file))
     optimiser, began, steps = torch.optim.AdamW(judge.parameters(), 3e-3, weight_decay=0.05), time.time(), 0
     while (progress := (time.time() - began) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * (1 - progress)
-        x, rows = draw(48)
+        x, rows, place = draw(32)
         scores, labels = judge(x + 0.05 * torch.rand(len(x), 1, 1, 1) * torch.randn_like(x)), labels_of(rows, judge.heads)
-        loss = sum(F.cross_entropy(v[c], labels[k][c]) for k, v in scores.items() if (c := counts_for(k, rows)).any())
+        loss = sum(placed_loss(k, v, labels[k], place) if k in PLACED else F.cross_entropy(v[c], labels[k][c])
+                   for k, v in scores.items() if (c := counts_for(k, rows)).any())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -107,33 +145,44 @@ def train(judge, draw, minutes, file):
     print(f"{file.name}: {steps} steps, loss {loss.item():.3f}", flush=True)
 
 
-def main(minutes):
-    rng, codec, images, clips = np.random.default_rng(3), Codec(), Scenes("images").tables, Scenes("clips").tables
-    whole = np.flatnonzero(clips["cut"].numpy() == clips["latents"].shape[1])
-    def pictures(n):
-        a, b = rng.integers(0, len(images["cut"]), n // 3), rng.choice(whole, n - n // 3)
-        latents = torch.cat([images["latents"][a, 0], clips["latents"][b, rng.integers(0, OTHERS, len(b))]])
-        return pictures_of(codec, latents.float()), torch.cat([images["attributes"][a, 0], clips["attributes"][b, 0]])
-    def moves(n):
-        b = rng.choice(whole, n)
-        return moments_of(codec, clips["latents"][b].float()), clips["attributes"][b, 0]
-    train(Judge(SEEN, 3, 24), pictures, minutes, FILES[0])
-    train(Judge(MOVES, 9, 32), moves, minutes, FILES[1])
-    z, rows = unseen(500, np.random.default_rng(99), codec)
-    said = Both().right(z, rows)
-    print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in said.items()))
-
-
-def unseen(count, rng, codec):
-    """Rendered clips of new scenes, every second one a combination that is kept out of training. -> latents, rows"""
-    clips, rows = [], []
+def scenes(count, rng, codec, of=lambda a: True):
+    """Rendered clips that the model's training does not show. -> latents [n, F, C, 18, 32], rows, places [n, F, 9, 16]"""
+    # At once: small pieces that stay between the large ones that come and go cost fifty times their size.
+    latents = torch.zeros(count, LATENTS, CHANNELS, ROWS, COLUMNS, dtype=torch.float16)
+    rows, places = torch.zeros(count, len(TABLES), dtype=torch.long), torch.zeros(count, LATENTS, ROWS // 2, COLUMNS // 2)
     for i in range(count):
-        a = draw_attributes(rng, held_out if i % 2 else lambda a: not held_out(a))
-        clips.append(clip((a, a), rng, codec)[0])
-        rows.append(a.indices())
-    return torch.stack(clips), rows
+        a = draw_attributes(rng, of)
+        latents[i], place, _ = clip((a, a), rng, codec)
+        places[i], rows[i] = torch.from_numpy(place), torch.tensor(a.indices())
+    return latents, rows, places
+
+
+def training_scenes(codec):
+    """Kept in a file: they take minutes."""
+    file = paths.WORK / "judge-scenes.npz"
+    if not file.exists():
+        latents, rows, places = scenes(SCENES, np.random.default_rng(4), codec)
+        np.savez(file.with_suffix(".part"), latents=latents, rows=rows, places=places)
+        file.with_suffix(".part.npz").rename(file)
+    return [torch.from_numpy(v) for v in np.load(file).values()]
+
+
+def main(minutes, which):
+    codec, rng = Codec(), np.random.default_rng(3)
+    latents, rows, places = training_scenes(codec)
+    def pictures(n):
+        i, f = rng.integers(0, SCENES, n), rng.integers(0, latents.shape[1], n)
+        return pictures_of(codec, latents[i, f].float()), rows[i], places[i, f].long()
+    def moves(n):
+        i = rng.integers(0, SCENES, n)
+        return moments_of(codec, latents[i].float()), rows[i], places[i][:, MOMENTS].amax(1).long()
+    for n in which:
+        train(JUDGES[n](), (pictures, moves)[n], minutes, FILES[n])
+    if all(f.exists() for f in FILES):
+        z, labels, seen = scenes(500, np.random.default_rng(99), codec)
+        print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in Both().right(z.float(), labels, 0, seen).items()), flush=True)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), [int(n) for n in sys.argv[2:]] or [0, 1])

@@ -74,7 +74,7 @@ class Pocket(nn.Module):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
     def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None):
-        """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W].
+        """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]; and the estimate.
 
         seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
         caches: keys and values of the frames before these; place: see network().
@@ -87,25 +87,17 @@ class Pocket(nn.Module):
         estimate, _ = self.estimate(x, t, mu, known, text, rope, caches, clean=clean, which=which, place=place)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
-        return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4))
+        return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4)), estimate
 
     @torch.no_grad()
-    def continued(self, z, mu, t, words, ropes, noise, place=None):
-        """What a stream makes of its first frames, one step a frame: -> its newest frame [B, 1, C, H, W], keys and values.
-
-        z, mu [B, F, C, H, W], t [B, F]: the first frames as they are seen, those before each, their times; words [B, 1, T];
-        ropes: tables of positions of the first frames together, then of each that is made; noise [n, B, 1, C, H, W] of these.
-        """
-        text = self.text(words)
-        _, caches = self.network(z, t, mu, text, ropes[0], place, which=torch.zeros_like(t, dtype=torch.long))
-        last, one = z[:, -1:], torch.ones_like(t[:, :1])
-        which = torch.zeros_like(one, dtype=torch.long)
-        for x, rope in zip(noise, ropes[1:]):
-            made, _ = self.estimate(x, one, last, one > 0, text, rope, caches, which=which, place=place)
-            _, new = self.network(made, t[:, -1:], last, text, rope, place, caches=caches, which=which)
-            caches = [tuple(torch.cat(pair, 2) for pair in zip(old, more)) for old, more in zip(caches, new)]
-            last = made
-        return last, caches
+    def remembered(self, z, mu, t, text, rope, caches=None, place=None, keep=None):
+        """Keys and values of the frames z [B, F, C, H, W] behind those of caches, of the last `keep` frames: what a stream's next
+        frame sees. mu: the frames before each; t [B, F]: the times they are said to have; text [B, 1, T, D]."""
+        _, new = self.network(z, t, mu, text, rope, place, caches=caches, which=torch.zeros_like(t, dtype=torch.long))
+        if caches is not None:
+            new = [tuple(torch.cat(pair, 2) for pair in zip(old, more)) for old, more in zip(caches, new)]
+        patches = z.shape[-1] * z.shape[-2] // 4
+        return new if keep is None else [tuple(x[:, :, -keep * patches:] for x in pair) for pair in new]
 
     @torch.no_grad()
     def own_frames(self, z, first_mu, known, words, which, rope, times, context_time, noise):

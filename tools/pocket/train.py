@@ -39,8 +39,8 @@ SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1
 WINDOW = 5                          # latent frames of a window
 PART = COLUMNS // 2                 # columns of the latents that a start shows
 TURNED = 0.25                       # of the batches of starts, those whose first frame is drawn anew in a running stream
-MADE = (0.46, 0.22, 0.18, 0.14)     # how often so many frames of the model's own follow a first one in training
-FROM_NOISE = 0.75                   # of these frames, those that are estimated from noise alone, as a stream does it
+FROM_NOISE = 0.85                   # of their frames, those that are estimated from noise alone, as a stream does it
+SEEN = 4                            # latent frames that the next one sees: `window` of sora.json
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
@@ -110,7 +110,9 @@ class Stage:
         self.images = Scenes("images", device)
         self.clips = Scenes("clips", device) if name != "images" else None
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
-        self.part_rope = tuple(r.to(device) for r in rope_tables(range(len(MADE) + 2), columns=PART // 2))
+        if self.clips:
+            self.length = self.clips.tables["latents"].shape[1]
+            self.part_rope = tuple(r.to(device) for r in rope_tables(range(self.length), columns=PART // 2))
 
     def keep_fresh(self):
         (self.images if self.name == "images" else self.clips).keep_fresh()
@@ -133,41 +135,49 @@ class Stage:
             for m in (trainer.model, trainer.average):
                 setattr(m, name, value[:, None, None].clone())
 
-    def draw(self, choice, noise, model):
-        """Arguments of Pocket.loss, and which frames count [B, F]. choice: numpy's, the same in every process."""
+    def losses(self, choice, noise, model):
+        """Of one step, part by part: losses, which frames count, times, all [B, F]. choice: numpy's, the same in every process."""
         dice = Dice(noise)
         if not self.clips or choice.random() < self.image_share:
-            return self.draw_images(dice)
-        if choice.random() < self.start_share:
-            return self.draw_start(dice, model, int(choice.random() < TURNED), int(choice.choice(len(MADE), p=MADE)))
-        return self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
+            arguments, counts = self.draw_images(dice)
+        elif choice.random() < self.start_share:
+            yield from self.start(dice, model, int(choice.random() < TURNED))
+            return
+        else:
+            arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
+        yield model.loss(**arguments)[0], counts, arguments["t"]
 
     def draw_images(self, dice):
         b = self.images.draw(dice.generator, self.batch, 1)
         return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
 
-    def draw_start(self, dice, model, past, made):
-        """Frames after one that stands still: the clip's first, or one that is drawn anew after `past` others. Where things go
-        from it only the prompt tells. `made` frames between are the model's own, as a stream makes them."""
+    def start(self, dice, model, past):
+        """What follows a frame that stands still: the clip's first, or one that is drawn anew after `past` others. Where things go
+        from it only the prompt tells. Each frame after it counts, and sees those that the model made before it, as in a stream."""
         def spoiled(z, amount):
             amount = amount[..., None, None, None]
             return (1 - amount) * z + amount * dice.normal(*z.shape)
-        frames = past + made + 2
-        b, place = self.part(dice, self.clips.draw(dice.generator, self.batch, frames, new=past), model.positions)
-        seen, last, patches = slice(0, past + 1), slice(frames - 1, frames), self.part_rope[0].shape[0] // (len(MADE) + 2)
+        b, place = self.part(dice, self.clips.draw(dice.generator, self.batch // 2, self.length, new=past), model.positions)
+        patches = self.part_rope[0].shape[0] // self.length
         def rope(f):
             return tuple(r[f.start * patches:f.stop * patches] for r in self.part_rope)
-        z, amount = b.x0[:, seen], CONTEXT_TIME / 3 * dice.uniform(*b.known[:, seen].shape)
-        before, caches = model.continued(spoiled(z, amount), b.previous[:, seen], torch.full_like(amount, TOLD_TIME), b.words,
-                                         [rope(seen)] + [rope(slice(f, f + 1)) for f in range(past + 1, frames - 1)],
-                                         dice.normal(made, *b.x0[:, last].shape), place)
-        if not made:
-            before = spoiled(z[:, past:], CONTEXT_TIME / 3 * dice.uniform(len(z), 1))
-        b = b.frames(last)
-        t = draw_times(dice, b.known.shape)
-        t = torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
-        arguments = b.arguments(t, dice.normal(*b.x0.shape), rope(last)) | dict(mu=before, caches=caches, place=place)
-        return arguments, torch.ones_like(b.known)
+        with torch.no_grad():
+            text = model.text(b.words)
+        f = slice(0, past + 1)
+        z, mu, amount = b.x0[:, f], b.previous[:, f], CONTEXT_TIME / 3 * dice.uniform(*b.known[:, f].shape)
+        last, caches = spoiled(z[:, past:], CONTEXT_TIME / 3 * dice.uniform(len(z), 1)), None
+        z = spoiled(z, amount)
+        for at in range(past + 1, self.length):
+            told = torch.full_like(b.x0[:, f, 0, 0, 0], TOLD_TIME)
+            caches = model.remembered(z, mu, told, text, rope(f), caches, place, SEEN)
+            f = slice(at, at + 1)
+            now = b.frames(f)
+            t = draw_times(dice, now.known.shape)
+            t = torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
+            loss, z = model.loss(**now.arguments(t, dice.normal(*now.x0.shape), rope(f)) | dict(mu=last, caches=caches, place=place))
+            yield loss, torch.ones_like(now.known), t
+            z = z.detach()
+            mu, last = last, z
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
@@ -208,13 +218,14 @@ class Stage:
                 dict(mu=mu, seen=seen, seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))), counts
 
 
-def average_gradients(parameters, world):
-    """One all-reduce of everything: small messages cost more than big ones."""
-    if world == 1:
+def average_gradients(parameters, world, parts):
+    """Over the processes, and the parts that were added up in each. One all-reduce of everything: small messages cost more than
+    big ones."""
+    if world * parts == 1:
         return
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
     dist.all_reduce(flat)
-    flat /= world
+    flat /= world * parts
     at = 0
     for p in parameters:
         p.grad = flat[at:at + p.numel()].view_as(p)
@@ -284,17 +295,20 @@ class Trainer:
                         muon=self.muon.velocity, step=self.step, seen=self.seen), str(file) + ".part")
         os.replace(str(file) + ".part", file)
 
-    def learn(self, per_frame, counts, factor, world):
-        """One step of both optimisers and of the average; factor scales the learning rates."""
+    def learn(self, losses, factor, world):
+        """One step of both optimisers and of the average, on the mean of what losses yields; factor scales the learning rates."""
         self.model.zero_grad(set_to_none=True)
-        ((per_frame * counts).sum() / counts.sum()).backward()
-        average_gradients(self.parameters, world)
+        parts, frames = 0, 0
+        for per_frame, counts in losses:
+            ((per_frame * counts).sum() / counts.sum()).backward()
+            parts, frames = parts + 1, frames + counts.numel() * world
+        average_gradients(self.parameters, world, parts)
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
         for group in self.adam.param_groups:
             group["lr"] = ADAM_RATE * factor
         self.adam.step()
         self.muon.step(factor)
-        self.step, self.seen = self.step + 1, self.seen + counts.numel() * world
+        self.step, self.seen = self.step + 1, self.seen + frames
         decay = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
@@ -308,11 +322,12 @@ def run_stage(stage, trainer, clock, say, rate, world):
     while (progress := clock.progress()) < 1:
         steps = trainer.step - first_step
         factor = rate * RATE[stage.name] * min(1, (steps + 1) / WARM_UP) * min(1, max(0.03, (1 - progress) / 0.4))
-        arguments, counts = stage.draw(choice, noise, trainer.model)
-        per_frame = trainer.model.loss(**arguments)
-        trainer.learn(per_frame, counts, factor, world)
-        if steps % 10 == 0 or stage.device.type == "cpu":
-            report.add(per_frame, arguments["t"], counts)
+        def losses():
+            for per_frame, counts, t in stage.losses(choice, noise, trainer.model):
+                if steps % 10 == 0 or stage.device.type == "cpu":
+                    report.add(per_frame, t, counts)
+                yield per_frame, counts
+        trainer.learn(losses(), factor, world)
         if rank == 0 and (trainer.step % say == 0 or steps in (0, 9)):
             print(stage.name, report.line(trainer.step, trainer.seen, steps + 1), flush=True)
         if rank == 0 and time.time() - saved_at > SAVE_SECONDS:
