@@ -8,7 +8,8 @@
 #include "near.h"
 #include "folder.h"
 
-enum { W = 512, H = 288, LOWER = 72 };  /* pixels; rows at the bottom that are ground in every landscape */
+enum { W = 512, H = 288, LOWER = 72,    /* pixels; rows at the bottom that are ground in every landscape */
+       SEED = 3, SEEDS = 4 };           /* the first, and how many tell of motion: with one of them half stray */
 static float picture[3][H][W];
 
 /* Degrees of the colour circle; -1: no strong colour. */
@@ -52,7 +53,7 @@ static struct look look(void)
 }
 
 /* Picture number `at` of what the model makes of the prompt. */
-static struct look shown(const char *model, const char *prompt, int at)
+static struct look shown(const char *model, const char *prompt, int seed, int at)
 {
     sora_options o;
     sora_frame f;
@@ -62,7 +63,7 @@ static struct look shown(const char *model, const char *prompt, int at)
     sora_options_init(&o);
     o.model = model;
     o.prompt = prompt;
-    o.seed = 3;
+    o.seed = seed;
     o.frames = at + 1;
     o.format = SORA_FORMAT_RGBPF32;
     sora_frame_init(&f);
@@ -93,18 +94,18 @@ static int right(const char *model)
     for (size_t i = 0; i < SR_COUNT(colours); i++) {
         int others = 0;
         snprintf(prompt, sizeof prompt, "a %s ball over the snow under a cloudy sky", colours[i].name);
-        l = shown(model, prompt, 0);
+        l = shown(model, prompt, SEED, 0);
         for (size_t k = 0; k < SR_COUNT(colours); k++) others += k == i ? 0 : l.of[k];
         n += l.of[i] > 800 && others < l.of[i] / 2;
     }
     for (size_t i = 0; i < SR_COUNT(grounds); i++) {
         snprintf(prompt, sizeof prompt, "%s by day", grounds[i].name);
-        l = shown(model, prompt, 0);
+        l = shown(model, prompt, SEED, 0);
         n += grounds[i].is(l.ground) && l.light > 0.45f;
         snprintf(prompt, sizeof prompt, "%s at night", grounds[i].name);
-        n += shown(model, prompt, 0).light < 0.35f;
+        n += shown(model, prompt, SEED, 0).light < 0.35f;
     }
-    l = shown(model, "the sea at sunset", 0);
+    l = shown(model, "the sea at sunset", SEED, 0);
     return n + (l.of[0] + l.of[1] > W * H / 10);
 }
 
@@ -115,15 +116,16 @@ static const struct { const char *prompt; size_t colour; int x, y; } ways[] = {
 };
 enum { LATER = 20, FAR = 20 };          /* pictures; pixels, of the 65 that the training's scenes move in that time (45 up) */
 
-/* How many of these have their subject go where they say, told from where its colour is. */
-static int moved(const char *model)
+/* How many of these, with each seed, have their subject go where they say, told from where its colour is. */
+static int moved(const char *model, int seeds)
 {
     int n = 0;
 
-    for (size_t i = 0; i < SR_COUNT(ways); i++) {
-        const struct look a = shown(model, ways[i].prompt, 0), b = shown(model, ways[i].prompt, LATER);
-        const size_t k = ways[i].colour;
-        n += a.of[k] > 300 && b.of[k] > 300 && (b.x[k] - a.x[k]) * (float)ways[i].x + (b.y[k] - a.y[k]) * (float)ways[i].y > FAR;
+    for (int i = 0; i < (int)SR_COUNT(ways) * seeds; i++) {
+        const int way = i / seeds, seed = SEED + i % seeds;
+        const struct look a = shown(model, ways[way].prompt, seed, 0), b = shown(model, ways[way].prompt, seed, LATER);
+        const size_t k = ways[way].colour;
+        n += a.of[k] > 300 && b.of[k] > 300 && (b.x[k] - a.x[k]) * (float)ways[way].x + (b.y[k] - a.y[k]) * (float)ways[way].y > FAR;
     }
     return n;
 }
@@ -138,9 +140,9 @@ END_TEST
 
 START_TEST(test_moves_as_asked)
 {
-    const int n = moved("pocket");
+    const int n = moved("pocket", SEEDS), all = SEEDS * (int)SR_COUNT(ways);
 
-    ck_assert_msg(n >= (int)SR_COUNT(ways) - 1, "%d of %d subjects go where the prompt says", n, (int)SR_COUNT(ways));
+    ck_assert_msg(n >= 2 * all / 3, "%d of %d subjects go where the prompt says", n, all);
 }
 END_TEST
 
@@ -173,8 +175,8 @@ START_TEST(test_damage_shows)
 
     n = right(folder);
     ck_assert_msg(n <= (int)ASKED / 2, "%d of %d prompts show what they say, with a text encoder of zeros", n, (int)ASKED);
-    n = moved(folder);
-    ck_assert_msg(n <= (int)SR_COUNT(ways) / 2, "%d of %d subjects go where they should, with a text encoder of zeros", n,
+    n = moved(folder, 1);
+    ck_assert_msg(n <= 1, "%d of %d subjects go where they should, with a text encoder of zeros", n,
                   (int)SR_COUNT(ways));
     folder_remove();
 }
