@@ -3,6 +3,7 @@
 
 python evaluate.py adherence [FOLDER] [PROMPTS]     how often judge.py sees what a prompt asked for, half of the prompts of
                                                     combinations kept out of training; as shipped, with 1, 2, 4 and 8 steps
+python evaluate.py pictures [FOLDER] [SCENES]       the training's loss of first frames, by noise level, on new scenes
 python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
 python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
 python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
@@ -18,6 +19,7 @@ import torch
 import paths
 from captions import MOVE, NOUN, PLACE, caption
 from codec import Codec
+from data import SUBJECT_WEIGHT
 from judge import MOMENTS, Both
 from make_data import clip
 from sample import Exported, latents_of
@@ -58,6 +60,22 @@ def adherence(folder=paths.MODEL, count=500):
     line("... combinations kept out of it", both.right(z[new], rows[new]))
     for n in (1, 2, 4, 8):
         line(f"{n} steps a chunk", both.right(sampled(e, texts, frames, first_steps=n, next_steps=n), rows))
+
+
+@torch.no_grad()
+def pictures(folder=paths.MODEL, count=192):
+    e, codec, rng = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(12)
+    wanted = [draw_attributes(rng) for _ in range(int(count))]
+    scenes = [(Scene(a, rng), rng.uniform(0, 20)) for a in wanted]
+    x0 = torch.stack([codec.encode(np.repeat(s.render(4, start)[3:], 4, 0)) for s, start in scenes])
+    subject = torch.from_numpy(np.stack([s.subject_tokens(start + 3 / RATE) for s, start in scenes])).float()
+    weight = (1 + (SUBJECT_WEIGHT - 1) * subject).repeat_interleave(2, -1).repeat_interleave(2, -2)[:, None, None]
+    words, noise = e.tokenizer([caption(a, rng) for a in wanted])[:, None], torch.Generator().manual_seed(1)
+    none = torch.zeros(len(x0), 1, dtype=torch.bool)
+    for t in (1.0, 0.75, 0.5, 0.25):
+        loss, _ = e.model.loss(x0, torch.full(none.shape, t), torch.randn(x0.shape, generator=noise), torch.zeros_like(x0), none,
+                               words, none.long(), weight, rope_tables([0]))
+        print(f"t {t}: {loss.mean():.3f}")
 
 
 @torch.no_grad()
@@ -179,4 +197,4 @@ def coherence(folder=paths.MODEL, count=24):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"adherence": adherence, "motion": motion, "starts": starts, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
+    {"adherence": adherence, "pictures": pictures, "motion": motion, "starts": starts, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
