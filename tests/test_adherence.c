@@ -9,7 +9,7 @@
 #include "folder.h"
 
 enum { W = 512, H = 288, LOWER = 72,    /* pixels; rows at the bottom that are ground in every landscape */
-       SEED = 3, SEEDS = 4 };           /* the first, and how many tell of motion: with one of them half stray */
+       SEED = 3, SEEDS = 4 };           /* the first, and how many tell of motion: no seed alone does */
 static float picture[3][H][W];
 
 /* Degrees of the colour circle; -1: no strong colour. */

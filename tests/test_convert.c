@@ -39,18 +39,26 @@ static void picture_free(struct picture *p)
     }
 }
 
-/* Sample x, y of a plane; component for packed formats. */
-static double sample(const struct picture *p, int plane, int x, int y, int component)
+static int sample_bytes(const struct sr_format *q)
 {
-    const struct sr_format *q = sr_format(p->f);
-    const uint8_t *row = p->data[plane] + y * p->stride[plane];
+    return q->bits == 32 ? 4 : q->bits > 8 ? 2 : 1;
+}
+
+/* Number i of a row, whatever its type and alignment. */
+static double number(const struct sr_format *q, const uint8_t *row, int i)
+{
     uint16_t w;
     float f;
 
-    if (p->f == SORA_FORMAT_RGB24) return row[3 * x + component];
-    if (q->bits == 8) return row[x];
-    if (q->bits == 32) return memcpy(&f, row + 4 * x, 4), f;
-    return memcpy(&w, row + 2 * x, 2), w;
+    if (q->bits == 8) return row[i];
+    if (q->bits == 32) return memcpy(&f, row + 4 * i, 4), f;
+    return memcpy(&w, row + 2 * i, 2), w;
+}
+
+/* Sample x, y of a plane; component for packed formats. */
+static double sample(const struct picture *p, int plane, int x, int y, int component)
+{
+    return number(sr_format(p->f), p->data[plane] + y * p->stride[plane], p->f == SORA_FORMAT_RGB24 ? 3 * x + component : x);
 }
 
 static float *flat(int w, int h, float r, float g, float b)
@@ -99,7 +107,7 @@ static void check_flat(const struct picture *p, const float c[3])
         const bool packed = p->f == SORA_FORMAT_RGB24;
         const int plane = packed ? 0 : i, component = packed ? i : 0;
         const int rgb = p->f == SORA_FORMAT_GBRP || p->f == SORA_FORMAT_GBRP10 || p->f == SORA_FORMAT_GBRP16 ? (i + 1) % 3 : i;
-        const int w = packed ? p->w : (int)(sora_format_row_bytes(p->f, plane, p->w) / (q->bits == 32 ? 4 : q->bits > 8 ? 2 : 1));
+        const int w = packed ? p->w : (int)sora_format_row_bytes(p->f, plane, p->w) / sample_bytes(q);
         const int h = sora_format_rows(p->f, plane, p->h);
         double mean = 0;
         for (int y = 0; y < h; y++)
@@ -242,16 +250,6 @@ START_TEST(test_still)
 }
 END_TEST
 
-/* One sample of a plane, whatever its type. */
-static double number(const struct sr_planes *p, sora_format f, int plane, int y, size_t i)
-{
-    const struct sr_format *q = sr_format(f);
-    const void *row = p->data[plane] + y * p->stride[plane];
-
-    if (q->bits == 8) return ((const uint8_t *)row)[i];
-    return q->bits == 32 ? (double)((const float *)row)[i] : ((const uint16_t *)row)[i];
-}
-
 /* From one picture to another and back, in every format: to the nearest number, and exactly there at the end. */
 START_TEST(test_blend)
 {
@@ -261,7 +259,7 @@ START_TEST(test_blend)
 
     for (sora_format f = 0; f < SORA_FORMAT_COUNT; f++)
         for (size_t i = 0; i < 2 * SR_COUNT(k); i++) {
-            const size_t bytes = sr_format(f)->bits > 16 ? 4 : sr_format(f)->bits > 8 ? 2 : 1;
+            const struct sr_format *q = sr_format(f);
             struct sr_planes p[3];              /* blended, what it was, what is blended in */
             struct sr_converter *c;
 
@@ -273,10 +271,10 @@ START_TEST(test_blend)
             sr_planes_blend(f, W, H, &p[0], &p[2], k[i / 2]);
             for (int n = 0; n < sora_format_planes(f); n++)
                 for (int y = 0; y < sora_format_rows(f, n, H); y++)
-                    for (size_t x = 0; x < sora_format_row_bytes(f, n, W) / bytes; x++) {
-                        const double was = number(&p[1], f, n, y, x), in = number(&p[2], f, n, y, x);
-                        ck_assert_double_eq_tol(number(&p[0], f, n, y, x), was + k[i / 2] * (in - was),
-                                                sr_format(f)->bits > 16 ? 1e-6 : 0.501);
+                    for (int x = 0; x < (int)sora_format_row_bytes(f, n, W) / sample_bytes(q); x++) {
+                        double v[3];
+                        for (int j = 0; j < 3; j++) v[j] = number(q, p[j].data[n] + y * p[j].stride[n], x);
+                        ck_assert_double_eq_tol(v[0], v[1] + k[i / 2] * (v[2] - v[1]), q->bits > 16 ? 1e-6 : 0.501);
                     }
             for (int j = 0; j < 3; j++) sr_planes_free(&p[j]);
             sr_converter_close(&c);

@@ -36,7 +36,7 @@ sora_result sr_queue_init(struct sr_queue *q, size_t cap, sora_format format, in
 void sr_queue_uninit(struct sr_queue *q);
 /* The slot behind the last frame; NULL and err when its picture cannot be had.  Only when count < cap. */
 struct sr_slot *sr_queue_back(struct sr_queue *q, sora_error *err);
-/* The next n pictures come in over the newest, which has been there. */
+/* The next n pictures come in over the newest; only once there has been one. */
 sora_result sr_queue_fade(struct sr_queue *q, int n, sora_error *err);
 /* What a fade makes of the picture behind the last frame; not under the lock, as only who fills the queue calls it. */
 void sr_queue_fade_in(struct sr_queue *q, struct sr_slot *s);

@@ -42,7 +42,7 @@ struct sr_picture {
     float scale, shift;
 };
 /* The next picture, whole. */
-void sr_write_picture(struct sr_ctx *c, struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p);
+void sr_write_picture(struct sr_ctx *c, const struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p);
 /* Or in pieces: room for it; x [1, h, W, C] as the rows from x's row `first` on; and out with it. */
 float *sr_picture_begin(struct sr_ctx *c, const struct sr_vae *v);
 void sr_picture_rows(struct sr_ctx *c, const struct sr_vae *v, float *rgb, size_t first, const struct sr_fmap *x,

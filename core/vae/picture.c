@@ -70,7 +70,7 @@ void sr_picture_end(struct sr_ctx *c, const struct sr_vae *v, const float *rgb)
     v->out->ready(v->out->user, rgb, &c->err);
 }
 
-void sr_write_picture(struct sr_ctx *c, struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p)
+void sr_write_picture(struct sr_ctx *c, const struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p)
 {
     const size_t mark = sr_scratch_mark(c);
     float *rgb = sr_picture_begin(c, v);
