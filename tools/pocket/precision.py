@@ -36,5 +36,4 @@ def attend(q, k, v):
         return F.scaled_dot_product_attention(q, k, v)
     if q.is_cuda:
         return F.scaled_dot_product_attention(q, k, v)
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    return scores.float().softmax(-1).to(Product.dtype) @ v
+    return (q * q.shape[-1] ** -0.5 @ k.mT).softmax(-1) @ v

@@ -6,6 +6,8 @@ and every frame has a time of its own. For a single frame it is exactly the refe
 Axes: B clips, F latent frames, H W latent rows and columns, P = H/2 * W/2 patches of a frame, N heads, D = 64 a head.
 """
 
+import math
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -74,7 +76,9 @@ def scaled(x, weight):
 
 
 def activated(x):
-    return F.gelu(x.float(), approximate="tanh").to(Product.dtype)
+    """GELU with tanh, spelled as a sigmoid: the compiler's tanh takes three times as long as its exponential"""
+    x = x.float()
+    return (x * torch.sigmoid(2 * (2 / math.pi) ** 0.5 * (x + 0.044715 * x ** 3))).to(Product.dtype)
 
 
 def gated(x, y, gate):
@@ -84,7 +88,7 @@ def gated(x, y, gate):
 
 def compile_kernels():
     for f in (modulated, normed, turned, scaled, activated, gated):
-        globals()[f.__name__] = torch.compile(f, dynamic=True)
+        globals()[f.__name__] = torch.compile(f)
 
 
 class Scale(nn.Module):
