@@ -12,15 +12,16 @@ python evaluate.py coherence [FOLDER] [CLIPS]       twenty seconds of clips besi
 
 import pathlib
 import sys
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 import paths
-from captions import MOVE, NOUN, PLACE, caption
-from codec import Codec
+from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption
+from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
-from judge import MOMENTS, Both
+from judge import MOMENTS, Both, drawn
 from make_data import clip
 from sample import Exported, latents_of
 from scene import RATE, Scene
@@ -49,8 +50,8 @@ def adherence(folder=paths.MODEL, count=500):
     new = np.arange(int(count)) % 2 == 1
     wanted = [draw_attributes(rng, held_out if n else lambda a: not held_out(a)) for n in new]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
-    rendered, places, _ = zip(*[clip((a, a), rng, both.codec) for a in wanted])
-    said = both.right(torch.stack(rendered), rows, 0, torch.from_numpy(np.stack(places)))
+    rendered, _, hidden = zip(*[drawn(a, rng, both.codec) for a in wanted])
+    said = both.right(torch.stack(rendered), rows, torch.tensor(hidden))
     print(f"\n| {count} prompts, % | " + " | ".join(said) + " | mean |\n|---|" + "---|" * (len(said) + 1))
     line("rendered", said)
     frames = max(MOMENTS) + 1
@@ -109,37 +110,49 @@ SIMPLE = dict(colour=("red", "purple", "pink"), background=("hills", "sea", "sno
               subject=("ball", "balloon", "hotair", "lantern", "kite"), motion=tuple(WAYS), speed=("normal",), camera=("still",))
 
 
-OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
+OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "pan left": "pan right", "pan right": "pan left"}
 
 
-def prompt_of(a, motion):
-    return f"a {a.colour} {NOUN[a.subject][0]} {PLACE[a.background][0]} {MOVE[motion][0]}"
+def prompt_of(a):
+    return f"a {a.colour} {NOUN[a.subject][0]} {PLACE[a.background][0]} {MOVE[a.motion][0]}"
 
 
 @torch.no_grad()
-def starts(folder=paths.MODEL, count=96):
-    """Where the subject was and is: the share of the true change that the second frame makes, for the prompt and for the opposite
-    one; its squared error, 1 if nothing moves; and how far apart the two are, squared, of the true change."""
-    e, codec, rng = Exported(pathlib.Path(folder)), Codec(), np.random.default_rng(8)
-    wanted = [Attributes(**{k: str(rng.choice(v)) for k, v in SIMPLE.items()}) for _ in range(int(count))]
-    scenes = [Scene(a, rng) for a in wanted]
+def after_stills(name, e, rng, wanted, opposite, prompt, places):
+    """Second frames of scenes whose first one stands still: the share of the true change that they make in places, for the prompt
+    and for that of the opposite scene; their squared error, 1 if nothing moves; and how far apart the two are, squared, of the true
+    change. places: of a scene, at two times -> [9, 16]"""
+    codec, scenes = Codec(), [Scene(a, rng) for a in wanted]
     clips = torch.stack([codec.encode(s.render(8, 3.0)) for s in scenes])
     first = torch.stack([codec.encode(np.repeat(s.render(4, 3.0)[3:], 4, 0)) for s in scenes])
-    subject = torch.from_numpy(np.stack([s.subject_tokens(3 + 1.5 / RATE) | s.subject_tokens(3 + 5.5 / RATE) for s in scenes])).float()
-    w = subject.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, None, None]
+    w = torch.from_numpy(np.stack([places(s, 3 + 1.5 / RATE) | places(s, 3 + 5.5 / RATE) for s in scenes])).float()
+    w = w.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, None, None]
     noise = torch.randn(first.shape, generator=torch.Generator().manual_seed(1))
     known, time = torch.ones(len(first), 1, dtype=torch.bool), torch.full((len(first), 1), e.about["sampler"]["context_time"])
     made = []
-    for way in (lambda m: m, OPPOSITE.get):
-        text = e.model.text_encoder(e.tokenizer([prompt_of(a, way(a.motion)) for a in wanted]))
+    for way in (lambda a: a, opposite):
+        text = e.model.text_encoder(e.tokenizer([prompt(way(a)) for a in wanted]))
         _, caches = e.model.estimate(first, time, torch.zeros_like(first), ~known, text, rope_tables([0]))
         made.append(e.model.estimate(noise, torch.ones_like(time), first, known, text, rope_tables([1]), caches)[0] - first)
     true = clips[:, 1:] - first
     def total(x):
         return (x * w).sum().item()
     whole = total(true.square())
-    print(f"{count} second frames: of the way {total(made[0] * true) / whole:.2f}, with the opposite prompt {total(made[1] * true) / whole:.2f}, "
-          f"error {total((made[0] - true).square()) / whole:.2f}, apart {total((made[0] - made[1]).square()) / whole:.3f}")
+    print(f"{name}, {len(wanted)} second frames: of the way {total(made[0] * true) / whole:.2f}, with the opposite prompt "
+          f"{total(made[1] * true) / whole:.2f}, error {total((made[0] - true).square()) / whole:.2f}, "
+          f"apart {total((made[0] - made[1]).square()) / whole:.3f}")
+
+
+def starts(folder=paths.MODEL, count=96):
+    """Subjects, where they were and are; then cameras that pan, over all of the picture."""
+    e, rng = Exported(pathlib.Path(folder)), np.random.default_rng(8)
+    def draw(**fields):
+        return [Attributes(**{k: str(rng.choice(v)) for k, v in (SIMPLE | fields).items()}) for _ in range(int(count))]
+    after_stills("subjects", e, rng, draw(), lambda a: replace(a, motion=OPPOSITE[a.motion]), prompt_of, Scene.subject_tokens)
+    after_stills("cameras", e, rng, draw(subject=("none",), motion=("float",), background=("hills", "city", "snowfield", "forest"),
+                                         camera=("pan left", "pan right")),
+                 lambda a: replace(a, camera=OPPOSITE[a.camera]), lambda a: f"{LAND[a.background][0]}, {CAMERA[a.camera][0]}",
+                 lambda *_: np.ones((ROWS // 2, COLUMNS // 2), bool))
 
 
 def where(picture, colour):
@@ -186,13 +199,13 @@ def coherence(folder=paths.MODEL, count=24):
     wanted = [draw_attributes(rng, lambda a: a.subject != "none" and a.motion == "float" and a.camera == "still" and
                               a.weather in ("clear", "clouds")) for _ in range(int(count))]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
-    z = sampled(e, texts, 4 * SECONDS + 1)
+    z = sampled(e, texts, 4 * SECONDS)
     rendered = torch.stack([both.codec.encode(Scene(a, rng).render(4 * (max(MOMENTS) + 1), 3.0)) for a in wanted])
     print(f"flicker: rendered {unrest(both.codec, rendered):.2f} levels, first second {unrest(both.codec, z[:, :5]):.2f}, "
-          f"after {SECONDS} s {unrest(both.codec, z[:, -5:]):.2f}")
-    for second in (0, 5, 10, SECONDS):
-        said = both.right(z[:, :1 + 4 * second], rows, 4 * second)
-        print(f"second {second}: subject {100 * said['subject'].float().mean():.0f} %, colour {100 * said['colour'].float().mean():.0f} %")
+          f"last of {SECONDS} {unrest(both.codec, z[:, -5:]):.2f}")
+    for frame in (0, 19, 39, 4 * SECONDS - 1):              # the last ones before a frame is drawn anew
+        said = both.right(z[:, frame:frame + 1], rows)
+        print(f"second {(frame + 1) // 4}: " + ", ".join(f"{k} {100 * said[k].float().mean():.0f} %" for k in ("subject", "colour")))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
-from make_data import LATENTS, clip
+from make_data import LATENTS
+from scene import RATE, Scene
 from world import TABLES, draw_attributes
 
 SEEN = ("background", "time", "weather", "subject", "colour")       # in one picture
@@ -88,7 +89,7 @@ def counts_for(head, rows):
 
 
 def right(scores, rows, hidden):
-    """-> {head: bool [n] of the rows that it is asked about}; hidden: rows whose subject is outside the picture"""
+    """-> {head: bool [n] of the rows that it is asked about}; hidden: rows whose subject is not to be asked for"""
     labels = labels_of(rows, scores)
     return {k: (v.argmax(1) == labels[k])[counts_for(k, rows) & ~(hidden & (k in PLACED))] for k, v in totals(scores).items()}
 
@@ -103,13 +104,11 @@ class Both:
             judge.eval()
 
     @torch.no_grad()
-    def right(self, latents, rows, moment=0, places=None):
-        """latents [B, F, C, 18, 32]; where F < 5, of one moment, without MOVES. places [B, F, 9, 16] of rendered clips: what has
-        left the picture, or not come yet, is not asked about."""
-        hidden = torch.zeros(len(latents), dtype=torch.bool)
-        if places is not None:
-            hidden = (torch.as_tensor(np.asarray(rows))[:, list(TABLES).index("subject")] > 0) & ~(places[:, moment] > 0).any(2).any(1)
-        out = right(self.judges[0](pictures_of(self.codec, latents[:, moment])), rows, hidden)
+    def right(self, latents, rows, hidden=None):
+        """latents [B, F, C, 18, 32]; where F < 5, of the first frame alone, without MOVES. hidden [B] of rendered clips: see drawn()."""
+        if hidden is None:
+            hidden = torch.zeros(len(latents), dtype=torch.bool)
+        out = right(self.judges[0](pictures_of(self.codec, latents[:, 0])), rows, hidden)
         if latents.shape[1] > max(MOMENTS):
             out |= right(self.judges[1](moments_of(self.codec, latents)), rows, hidden)
         return out
@@ -145,23 +144,32 @@ def train(judge, draw, minutes, file):
     print(f"{file.name}: {steps} steps, loss {loss.item():.3f}", flush=True)
 
 
+def drawn(a, rng, codec):
+    """A rendered clip. -> latents [F, C, 18, 32]; places [F, 9, 16]: patches of the subject; hidden: less than half of the subject
+    is in the first picture, so that nobody could tell what it is"""
+    scene, start = Scene(a, rng), rng.uniform(0, 20)
+    places = [scene.subject_tokens(start + (4 * f + 1.5) / RATE) for f in range(LATENTS)]
+    return codec.encode(scene.render(4 * LATENTS, start)), torch.from_numpy(np.stack(places)), bool(scene.subject_inside(start) < 0.5)
+
+
 def scenes(count, rng, codec, of=lambda a: True):
-    """Rendered clips that the model's training does not show. -> latents [n, F, C, 18, 32], rows, places [n, F, 9, 16]"""
+    """Rendered clips that the model's training does not show. -> latents [n, F, C, 18, 32], rows, places [n, F, 9, 16], hidden [n]"""
     # At once: small pieces that stay between the large ones that come and go cost fifty times their size.
     latents = torch.zeros(count, LATENTS, CHANNELS, ROWS, COLUMNS, dtype=torch.float16)
     rows, places = torch.zeros(count, len(TABLES), dtype=torch.long), torch.zeros(count, LATENTS, ROWS // 2, COLUMNS // 2)
+    hidden = torch.zeros(count, dtype=torch.bool)
     for i in range(count):
         a = draw_attributes(rng, of)
-        latents[i], place, _ = clip((a, a), rng, codec)
-        places[i], rows[i] = torch.from_numpy(place), torch.tensor(a.indices())
-    return latents, rows, places
+        latents[i], places[i], hidden[i] = drawn(a, rng, codec)
+        rows[i] = torch.tensor(a.indices())
+    return latents, rows, places, hidden
 
 
 def training_scenes(codec):
     """Kept in a file: they take minutes."""
     file = paths.WORK / "judge-scenes.npz"
     if not file.exists():
-        latents, rows, places = scenes(SCENES, np.random.default_rng(4), codec)
+        latents, rows, places, _ = scenes(SCENES, np.random.default_rng(4), codec)
         np.savez(file.with_suffix(".part"), latents=latents, rows=rows, places=places)
         file.with_suffix(".part.npz").rename(file)
     return [torch.from_numpy(v) for v in np.load(file).values()]
@@ -179,8 +187,8 @@ def main(minutes, which):
     for n in which:
         train(JUDGES[n](), (pictures, moves)[n], minutes, FILES[n])
     if all(f.exists() for f in FILES):
-        z, labels, seen = scenes(500, np.random.default_rng(99), codec)
-        print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in Both().right(z.float(), labels, 0, seen).items()), flush=True)
+        z, labels, _, hidden = scenes(500, np.random.default_rng(99), codec)
+        print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in Both().right(z.float(), labels, hidden).items()), flush=True)
 
 
 if __name__ == "__main__":

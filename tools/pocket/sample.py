@@ -72,17 +72,18 @@ def generate(model, text, empty, noise, sampler):
 
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
     noise        [B, F, C, 18, 32]  where each frame starts
-    sampler      sora.json's entry  steps, guidance, shift, window, time of the cache pass
+    sampler      sora.json's entry  steps, guidance, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
     b, frames = noise.shape[:2]
     done, caches = [], None
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
-        known = torch.full((b, 1), f > 0)
-        mu = done[-1] if f else torch.zeros_like(noise[:, :1])
-        steps, guidance = (sampler["first_steps"], sampler["first_guidance"]) if f == 0 else (
-            sampler["next_steps"], 1.0)
+        begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
+        known = torch.full((b, 1), not begins)
+        mu = torch.zeros_like(noise[:, :1]) if begins else done[-1]
+        steps = sampler["first_steps"] if begins else sampler["next_steps"]
+        guidance = sampler["first_guidance"] if f == 0 else 1.0
         ts, x = times(steps, sampler["shift"]), noise[:, f:f + 1]
         for now, then in zip(ts, ts[1:]):
             t = torch.full((b, 1), now)

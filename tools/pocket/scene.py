@@ -64,20 +64,32 @@ class Scene:
         swing = 2.5 if a.subject == "boat" else 5
         return x, y + swing * math.sin(1.6 * t + self.phase)
 
-    def subject_tokens(self, t):
-        """[9, 16] bool: patches of the transformer that the subject touches at time t."""
-        mask = np.zeros((TOKEN_ROWS, TOKEN_COLUMNS), bool)
-        if self.attributes.subject == "none":
-            return mask
+    def subject_box(self, t):
+        """Left, top, right, bottom of the subject at time t, in pixels, wherever it is."""
         (x, y), (left, top, right, bottom) = self.position(t), EXTENT[self.attributes.subject]
         if self.facing < 0:
             left, right = -right, -left
-        patch = WIDTH / TOKEN_COLUMNS
-        def span(centre, low, high, count):
-            first, last = ((centre + v * self.size) / patch for v in (low, high))
-            return slice(max(0, int(math.floor(first))), max(0, min(count, int(math.ceil(last)))))
-        mask[span(y, top, bottom, TOKEN_ROWS), span(x, left, right, TOKEN_COLUMNS)] = True
+        return x + left * self.size, y + top * self.size, x + right * self.size, y + bottom * self.size
+
+    def subject_tokens(self, t):
+        """[9, 16] bool: patches of the transformer that the subject touches at time t."""
+        mask, patch = np.zeros((TOKEN_ROWS, TOKEN_COLUMNS), bool), WIDTH / TOKEN_COLUMNS
+        if self.attributes.subject == "none":
+            return mask
+        left, top, right, bottom = self.subject_box(t)
+        def span(low, high, count):
+            return slice(max(0, math.floor(low / patch)), max(0, min(count, math.ceil(high / patch))))
+        mask[span(top, bottom, TOKEN_ROWS), span(left, right, TOKEN_COLUMNS)] = True
         return mask
+
+    def subject_inside(self, t):
+        """How much of the subject's box is in the picture, 0..1; 1 where there is none."""
+        if self.attributes.subject == "none":
+            return 1.0
+        left, top, right, bottom = self.subject_box(t)
+        def share(low, high, length):
+            return max(0.0, min(high, length) - max(low, 0.0)) / (high - low)
+        return share(left, right, WIDTH) * share(top, bottom, HEIGHT)
 
     def render(self, frames, start=0.0, size=SMALL):
         """-> [frames, rows, columns, 3] uint8, beginning start seconds into the scene."""
