@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How good the model is, in numbers: the tables of docs/pocket.md.
 
-python evaluate.py adherence [FOLDER] [PROMPTS]     how often judge.py sees what a prompt asked for, half of the prompts of
-                                                    combinations kept out of training; as shipped, with 1, 2, 4 and 8 steps
+python evaluate.py adherence [FOLDER] [PROMPTS] [STEPS ...]     how often judge.py sees what a prompt asked for, half of the
+                                                    prompts of combinations kept out of training; as shipped, then with 1, 2, 4
+                                                    and 8 steps
 python evaluate.py pictures [FOLDER] [SCENES]       the training's loss of first frames, by noise level, on new scenes
 python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
 python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
@@ -23,6 +24,7 @@ from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
 from judge import MOMENTS, Both, drawn
 from make_data import clip
+from precision import Product, best_dtype
 from sample import Exported, latents_of
 from scene import RATE, Scene
 from train import WINDOW
@@ -44,7 +46,7 @@ def line(name, said):
     print(f"| {name} | " + " | ".join(f"{100 * v.float().mean():.1f}" for v in said.values()) + f" | {100 * mean:.1f} |", flush=True)
 
 
-def adherence(folder=paths.MODEL, count=500):
+def adherence(folder=paths.MODEL, count=500, *steps):
     """Captions that leave things out count as well: what goes without saying has a meaning (see captions.py)."""
     e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(5)
     new = np.arange(int(count)) % 2 == 1
@@ -59,7 +61,7 @@ def adherence(folder=paths.MODEL, count=500):
     line("as shipped", both.right(z, rows))
     line("... combinations of the training", both.right(z[~new], rows[~new]))
     line("... combinations kept out of it", both.right(z[new], rows[new]))
-    for n in (1, 2, 4, 8):
+    for n in map(int, steps or (1, 2, 4, 8)):
         line(f"{n} steps a chunk", both.right(sampled(e, texts, frames, first_steps=n, next_steps=n), rows))
 
 
@@ -210,4 +212,5 @@ def coherence(folder=paths.MODEL, count=24):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    Product.dtype = best_dtype()
     {"adherence": adherence, "pictures": pictures, "motion": motion, "starts": starts, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
