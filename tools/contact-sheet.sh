@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A picture of what the program makes of prompts, one a line: contact-sheet.sh OUT.png PROMPTS.txt [FRAME [model options]]
-# Frame FRAME of each (default 0), with its prompt under it; several, as in 0,16,32, make a row.  Needs sora and ffmpeg in PATH
-# and a font for drawtext.
+# What the program makes of prompts, one a line, side by side with the prompts under them.  Needs sora and ffmpeg in PATH and a
+# font for drawtext.
+#   contact-sheet.sh OUT.png PROMPTS.txt [FRAME [options of sora generate]]     frame FRAME of each (default 0); several, as in
+#                                                                               0,16,32, make a row
+#   contact-sheet.sh OUT.mp4 PROMPTS.txt FRAMES [options of sora generate]      a film of their first FRAMES frames
 set -eu
-out=${1:?usage: contact-sheet.sh OUT.png PROMPTS.txt [FRAME [options of sora generate]]}
+out=${1:?usage: contact-sheet.sh OUT.png|OUT.mp4 PROMPTS.txt [FRAME [options of sora generate]]}
 prompts=${2:?a file of prompts}
 frame=${3:-0}
 shift 2
@@ -12,17 +14,26 @@ shift 2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 count=0 last=0 some=
-for f in $(echo "$frame" | tr , ' '); do
-    some="$some+eq(n\,$f)" last=$f count=$((count + 1))
-done
-if [ "$count" = 1 ]; then columns=4; else columns=1; fi
-i=0
+case $out in
+*.mp4)
+    columns=5 width=256 height=144 font=9 last=$((frame - 1)) pick=null
+    set_out="-c:v libx264 -preset slow -crf 27 -pix_fmt yuv420p -movflags +faststart" ;;
+*)
+    for f in $(echo "$frame" | tr , ' '); do
+        some="$some+eq(n\,$f)" last=$f count=$((count + 1))
+    done
+    if [ "$count" = 1 ]; then columns=4; else columns=1; fi
+    width=$((320 * count)) height=180 font=12 pick="select=${some#+},scale=320:180,tile=${count}x1"
+    set_out="-frames:v 1 -update 1" ;;
+esac
+inputs= labels= layout= i=0
 while IFS= read -r prompt; do
-    n=$(printf %02d $i)
-    printf %s "$prompt" >"$dir/$n.txt"
+    printf %s "$prompt" | fold -s -w 46 >"$dir/$i.txt"
     sora generate --quiet -p "$prompt" --frames $((last + 1)) "$@" -o "$dir/v.y4m" </dev/null
-    ffmpeg -nostdin -v error -y -i "$dir/v.y4m" -vf "select=${some#+},scale=320:180,tile=${count}x1,pad=iw:204,drawtext=textfile=$dir/$n.txt:x=4:y=185:fontsize=12:fontcolor=white" \
-        -frames:v 1 "$dir/$n.png"
+    ffmpeg -nostdin -v error -y -i "$dir/v.y4m" -vf "$pick,scale=$width:$height,pad=iw:ih+30,drawtext=textfile=$dir/$i.txt:x=4:y=$((height + 3)):fontsize=$font:line_spacing=1:fontcolor=white" \
+        -c:v ffv1 "$dir/$i.mkv"
+    inputs="$inputs -i $dir/$i.mkv" labels="$labels[$i:v]" layout="$layout|$((i % columns * width))_$((i / columns * (height + 30)))"
     i=$((i + 1))
 done <"$prompts"
-ffmpeg -nostdin -v error -y -framerate 1 -i "$dir/%02d.png" -vf "tile=${columns}x$(((i + columns - 1) / columns))" -frames:v 1 "$out"
+# shellcheck disable=SC2086
+ffmpeg -nostdin -v error -y $inputs -filter_complex "${labels}xstack=inputs=$i:layout=${layout#|}:fill=black" $set_out "$out"
