@@ -32,8 +32,6 @@ def linear(x, weight, bias=None):
 
 def attend(q, k, v):
     """softmax(q k / sqrt(D)) v of [B, N, L, D]; on CPUs spelled out in bf16, where the fused one is slower than in f32."""
-    if Product.dtype == torch.float32:
-        return F.scaled_dot_product_attention(q, k, v)
-    if q.is_cuda:
+    if Product.dtype == torch.float32 or q.is_cuda:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1] ** -0.5 @ k.mT).softmax(-1) @ v
