@@ -10,12 +10,13 @@ import paths
 from captions import MOVE, SAIL
 from codec import Codec
 from tokenizer import Tokenizer
-from world import MOTIONS, TABLES
+from world import MOTIONS, SUBJECTS, TABLES
 
 EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has something to be compared with
 SUBJECT_WEIGHT = 4.0                # in the loss, of patches where the subject is or was: they are few, and learned last
+OFTEN = {"kite": 2.0, "balloon": 1.5}                           # drawn more often than others: shapes that are learned last
 END = 1                             # the one piece of an empty prompt
-MOTION = list(TABLES).index("motion")
+MOTION, SUBJECT = (list(TABLES).index(k) for k in ("motion", "subject"))
 KEYS = ("latents", "words", "subject", "cut", "attributes")
 
 
@@ -63,6 +64,7 @@ class Scenes:
         self.seen.update(new)
         parts = [np.load(f) for f in new]
         more = {k: np.concatenate([p[k] for p in parts]) for k in KEYS}
+        more["share"] = np.array([OFTEN.get(s, 1.0) for s in SUBJECTS])[more["attributes"][:, 0, SUBJECT]]
         more["told"] = told(more["words"], more["attributes"][..., MOTION])
         more = {k: torch.from_numpy(v.astype(_kept(k))).to(self.device) for k, v in more.items()}
         self.tables = more if self.tables is None else {k: torch.cat([self.tables[k], v]) for k, v in more.items()}
@@ -82,32 +84,26 @@ class Scenes:
     def __len__(self):
         return len(self.tables["cut"])
 
-    def draw(self, noise, count, length, new=None):
-        """Windows of `length` latent frames: from a clip's first frame, or from its second, whose predecessor is known.
+    def draw(self, noise, count, length, turn=None):
+        """Windows of `length` latent frames: from a clip's first frame, or, if clips are longer, from its second, whose
+        predecessor is known.
 
         A first frame stands still: a clip shows its last picture only, and where things go from there the prompt tells.
-        new: this frame of the window is drawn as a first one; then windows begin anywhere, show one scene, and more of them
-        show a subject that goes somewhere. noise: a torch.Generator of the device.
+        turn: of streams, the frame that is drawn anew as a first one, or 0; then more of them show a subject that goes
+        somewhere, and their captions say so. noise: a torch.Generator of the device.
         """
         tables = self.tables
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
         stored, goes = tables["latents"].shape[1], tables["attributes"][:, 0, MOTION] > 0
-        cut, share = tables["cut"], torch.ones_like(goes, dtype=torch.float32)
-        if new is not None:
-            share = (1.0 + goes) * ((cut >= length) | (stored - cut >= length))
+        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes)
         rows = torch.multinomial(share, count, replacement=True, generator=noise)
-        cut = cut[rows]
-        if new is None:
-            start = ((random(count) < 0.5) & (stored > length)).long()
-        else:
-            start = (random(count) * (stored - length + 1)).long()
-            across = (start < cut) & (cut < start + length)
-            start = torch.where(across, torch.where(cut + length <= stored, cut, cut - length), start)
+        cut = tables["cut"][rows]
+        start = ((random(count) < 0.5) & (stored > length)).long()
         at = start[:, None] + torch.arange(length, device=self.device)
         first = at == 0
-        if new is not None:
-            first[:, new] = True
+        if turn is not None:
+            first[:, turn] = True
         x0 = tables["latents"][rows[:, None], at].float()
         x0[first] = self.stand_still(x0[first])
         known = (at != cut[:, None]) & ~first
@@ -117,14 +113,14 @@ class Scenes:
         weight = subject * (SUBJECT_WEIGHT - 1) + 1
         which = (at >= cut[:, None]).long()
         choice = random(count, tables["words"].shape[2])
-        if new is not None:                                     # where things go must be said, or it cannot be learned
+        if turn is not None:                                    # where things go must be said, or it cannot be learned
             choice = choice + tables["told"][rows, which[:, 0]]
         words = tables["words"][rows, :, choice.argmax(1)].long()
-        if stored == 1 or new is not None:
-            words, which = words[torch.arange(count, device=self.device), which[:, 0]][:, None], torch.zeros_like(which)
+        if stored == 1 or turn is not None:
+            words = words[:, :1]
         empty = torch.zeros_like(words[0, 0])
         empty[0] = END
-        if new is None:
+        if turn is None:
             words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
         return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
                      weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
@@ -147,5 +143,5 @@ def told(words, motions):
 
 def _kept(key):
     """Types that torch can index with."""
-    return {"latents": np.float16, "words": np.int32, "subject": bool, "told": np.float32, "cut": np.int64,
+    return {"latents": np.float16, "words": np.int32, "subject": bool, "told": np.float32, "share": np.float32, "cut": np.int64,
             "attributes": np.uint8}[key]

@@ -4,6 +4,7 @@
 python make_data.py images WORKER SECONDS     single latent frames, that is four pictures
 python make_data.py clips WORKER SECONDS      clips of six latent frames; in three of ten a new prompt turns the scene
                                               into another one
+python make_data.py streams WORKER SECONDS    clips of twelve, always of one scene: what the model goes through alone
 
 A worker writes KIND-WORKER-PART.npz, a part each 15 seconds: latents [n, F, C, 18, 32] f16, words [n, 2, 4, T] uint16:
 four captions of the scene and of what it turns into, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of the
@@ -14,6 +15,7 @@ The first latent frame moves like all others, so that windows can begin anywhere
 
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from tokenizer import Tokenizer
 from world import draw_attributes, draw_change
 
 LATENTS = 6
+STREAM_LATENTS = 12
 CAPTIONS = 4
 CHANGES = 0.3                       # share of clips in which a new prompt comes
 PART_SECONDS = 15
@@ -36,29 +39,32 @@ def image(attributes, rng, codec):
     return codec.encode(scene.render(4, start)), scene.subject_tokens(start + 1.5 / RATE)[None], 1
 
 
-def clip(attributes, rng, codec):
+def clip(attributes, rng, codec, latents=LATENTS):
     """Latent f shows frames 4f .. 4f+3; its subject stands where it is amid them."""
     start, seed = rng.uniform(0, 20), int(rng.integers(1 << 62))
-    cut = int(rng.integers(1, LATENTS - 1)) if attributes[0] != attributes[1] else LATENTS
+    cut = int(rng.integers(1, latents - 1)) if attributes[0] != attributes[1] else latents
     scenes = [Scene(a, np.random.default_rng(seed)) for a in attributes]
     video = scenes[0].render(4 * cut, start)
-    if cut < LATENTS:
-        video = np.concatenate([video, scenes[1].render(4 * (LATENTS - cut), start + 4 * cut / RATE)])
-    subject = [scenes[int(f >= cut)].subject_tokens(start + (4 * f + 1.5) / RATE) for f in range(LATENTS)]
+    if cut < latents:
+        video = np.concatenate([video, scenes[1].render(4 * (latents - cut), start + 4 * cut / RATE)])
+    subject = [scenes[int(f >= cut)].subject_tokens(start + (4 * f + 1.5) / RATE) for f in range(latents)]
     return codec.encode(video), np.stack(subject), cut
+
+
+MAKERS = {"images": image, "clips": clip, "streams": partial(clip, latents=STREAM_LATENTS)}
 
 
 def main(kind, worker, seconds):
     torch.set_num_threads(1)
     began, worker = time.time(), int(worker)
-    rng, codec, tokenizer = np.random.default_rng([7000, worker, kind == "clips"]), Codec(), Tokenizer()
-    make, part, count = {"images": image, "clips": clip}[kind], 0, 0
+    rng, codec, tokenizer = np.random.default_rng([7000, worker, list(MAKERS).index(kind)]), Codec(), Tokenizer()
+    part, count = 0, 0
     while (now := time.time()) - began < seconds:
         end, rows = min(began + seconds, now + PART_SECONDS), []
         while not rows or time.time() < end:
             a = draw_attributes(rng)
             b = draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
-            latents, subject, cut = make((a, b), rng, codec)
+            latents, subject, cut = MAKERS[kind]((a, b), rng, codec)
             words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
             rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut,
                          np.array([a.indices(), b.indices()], np.uint8)))

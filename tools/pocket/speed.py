@@ -2,7 +2,7 @@
 """How much of the speed of plain matrix products a training step has on one core. Counted are the products and what they cost
 backwards; the time is that of everything: elementwise work, both optimisers, the average.
 
-python speed.py [images | clips | starts] [BATCH] [STEPS]
+python speed.py [images | clips | streams] [BATCH] [STEPS]
 """
 
 import os
@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from precision import Product, best_dtype
 from train import Stage, Trainer
 
-SHARES = {"images": (1.0, 0.0), "clips": (0.0, 0.0), "starts": (0.0, 1.0)}      # of images and of starts
+SHARES = {"images": (1.0, 0.0), "clips": (0.0, 0.0), "streams": (0.0, 1.0)}     # of images and of streams
 
 
 def products(rows=4608, count=50):
@@ -30,7 +30,7 @@ def products(rows=4608, count=50):
     return count * 4 * rows * 256 * 1024 / (time.time() - began)
 
 
-def main(kind="starts", batch=64, count=8):
+def main(kind="streams", batch=64, count=8):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29521")

@@ -37,9 +37,9 @@ from transformer import rope_tables
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
 WINDOW = 5                          # latent frames of a window
-PART = COLUMNS // 2                 # columns of the latents that a start shows
-TURNED = 0.25                       # of the batches of starts, those whose first frame is drawn anew in a running stream
-FROM_NOISE = 0.85                   # of their frames, those that are estimated from noise alone, as a stream does it
+PART = COLUMNS // 2                 # columns of the latents that a stream shows
+TURNED = 0.75                       # of the batches of streams, those with a frame that is drawn anew in the running stream
+FROM_NOISE = 0.85                   # of the other frames, those that are estimated from noise alone, as a stream does it
 SEEN = 4                            # latent frames that the next one sees: `window` of sora.json
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
@@ -104,18 +104,20 @@ class Clock:
 class Stage:
     """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch, image_share, start_share, device):
+    def __init__(self, name, batch, image_share, stream_share, device):
         self.name, self.batch, self.device = name, batch, device
-        self.image_share, self.start_share = image_share, start_share
+        self.image_share, self.stream_share = image_share, stream_share
         self.images = Scenes("images", device)
-        self.clips = Scenes("clips", device) if name != "images" else None
+        self.clips, self.streams = (Scenes(k, device) if name != "images" else None for k in ("clips", "streams"))
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
-        if self.clips:
-            self.length = self.clips.tables["latents"].shape[1]
+        if self.streams:
+            self.length = self.streams.tables["latents"].shape[1]
             self.part_rope = tuple(r.to(device) for r in rope_tables(range(self.length), columns=PART // 2))
 
     def keep_fresh(self):
-        (self.images if self.name == "images" else self.clips).keep_fresh()
+        for scenes in (self.images, self.clips, self.streams):
+            if scenes:
+                scenes.keep_fresh()
 
     def set_spreads(self, trainer):
         """Standard deviations per channel of first frames, and of the differences between neighbours of one scene.
@@ -140,8 +142,8 @@ class Stage:
         dice = Dice(noise)
         if not self.clips or choice.random() < self.image_share:
             arguments, counts = self.draw_images(dice)
-        elif choice.random() < self.start_share:
-            yield from self.start(dice, model, int(choice.random() < TURNED))
+        elif choice.random() < self.stream_share:
+            yield from self.stream(dice, model, int(choice.integers(1, self.length)) if choice.random() < TURNED else 0)
             return
         else:
             arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
@@ -151,33 +153,31 @@ class Stage:
         b = self.images.draw(dice.generator, self.batch, 1)
         return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
 
-    def start(self, dice, model, past):
-        """What follows a frame that stands still: the clip's first, or one that is drawn anew after `past` others. Where things go
-        from it only the prompt tells. Each frame after it counts, and sees those that the model made before it, as in a stream."""
-        def spoiled(z, amount):
-            amount = amount[..., None, None, None]
+    def stream(self, dice, model, turn):
+        """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
+        Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
+        scene stays what it is."""
+        def spoiled(z):
+            amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
             return (1 - amount) * z + amount * dice.normal(*z.shape)
-        b, place = self.part(dice, self.clips.draw(dice.generator, self.batch // 2, self.length, new=past), model.positions)
+        b, place = self.part(dice, self.streams.draw(dice.generator, self.batch // 2, self.length, turn), model.positions)
         patches = self.part_rope[0].shape[0] // self.length
-        def rope(f):
-            return tuple(r[f.start * patches:f.stop * patches] for r in self.part_rope)
+        def rope(at):
+            return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        f = slice(0, past + 1)
-        z, mu, amount = b.x0[:, f], b.previous[:, f], CONTEXT_TIME / 3 * dice.uniform(*b.known[:, f].shape)
-        last, caches = spoiled(z[:, past:], CONTEXT_TIME / 3 * dice.uniform(len(z), 1)), None
-        z = spoiled(z, amount)
-        for at in range(past + 1, self.length):
-            told = torch.full_like(b.x0[:, f, 0, 0, 0], TOLD_TIME)
-            caches = model.remembered(z, mu, told, text, rope(f), caches, place, SEEN)
-            f = slice(at, at + 1)
-            now = b.frames(f)
+        z, mu, caches = spoiled(b.x0[:, :1]), b.previous[:, :1], None
+        for at in range(1, self.length):
+            now = b.frames(slice(at, at + 1))
+            caches = model.remembered(z, mu, torch.full_like(now.known, TOLD_TIME, dtype=z.dtype), text, rope(at - 1), caches, place, SEEN)
             t = draw_times(dice, now.known.shape)
-            t = torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
-            loss, z = model.loss(**now.arguments(t, dice.normal(*now.x0.shape), rope(f)) | dict(mu=last, caches=caches, place=place))
+            if at == turn:
+                mu = torch.zeros_like(z)
+            else:
+                mu, t = z, torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
+            loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(mu=mu, caches=caches, place=place))
             yield loss, torch.ones_like(now.known), t
-            z = z.detach()
-            mu, last = last, z
+            z = spoiled(now.x0) if at == turn else z.detach()
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
@@ -338,7 +338,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
         save_file({k: v.half().contiguous() for k, v in trainer.average.state_dict().items()},
                   file.with_suffix(".safetensors"), metadata=dict(steps=str(trainer.step), seen=str(trainer.seen)))
         print(f"end of {stage.name}: {trainer.step} steps, {trainer.seen} frames, {len(stage.images)} images, "
-              f"{len(stage.clips) if stage.clips else 0} clips", flush=True)
+              f"{len(stage.clips or ())} clips, {len(stage.streams or ())} streams", flush=True)
 
 
 def work(rank, options):
@@ -353,7 +353,7 @@ def work(rank, options):
         trainer.load(own if own.exists() else paths.WORK / f"{options.start}.pt", device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
-        stage = Stage(name, options.batch, options.image_share, options.start_share, device)
+        stage = Stage(name, options.batch, options.image_share, options.stream_share, device)
         stage.set_spreads(trainer)
         stage.keep_fresh()
         run_stage(stage, trainer, clock, options.say, options.rate, options.processes)
@@ -375,8 +375,8 @@ def main():
                         help="factor of both learning rates; to go on from good weights with small batches: 0.25")
     parser.add_argument("--image-share", type=float, default=0.3,
                         help="batches of single pictures in the later stages, so that beginnings stay good")
-    parser.add_argument("--start-share", type=float, default=0.5,
-                        help="of the batches of windows, those of single frames after a first one that stands still")
+    parser.add_argument("--stream-share", type=float, default=0.5,
+                        help="of the batches of windows, those of streams: frames one by one after a first one that stands still")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")

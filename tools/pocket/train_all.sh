@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On CPUs: images until one time of the day, windows until a second, rollouts until a third, then the export, its check and
+# On CPUs: images until one time of the day, then clips are drawn, windows until a second, rollouts until a third, then the export, its check and
 # two contact sheets.
 #   tools/pocket/train_all.sh 23:25 01:30 02:00         "-" for the first time: the images are done
 # Logs and checkpoints go to the work folder; it may be stopped by the file `stop` there and started again.
@@ -15,12 +15,13 @@ train() { nice -n 19 "$python" "$here/train.py" "$@" >>"$work/$1.log" 2>&1; [ ! 
 if [ "$1" != - ]; then
     train images --until "$1"
 fi
-if [ ! -e "$work/clips-0-0.npz" ]; then
+for kind in clips streams; do
+    [ ! -e "$work/$kind-0-0.npz" ] || continue
     for k in 0 1; do
-        nice -n 19 "$python" "$here/make_data.py" clips $k "${CLIP_SECONDS:-300}" >"$work/clips-$k.log" 2>&1 &
+        nice -n 19 "$python" "$here/make_data.py" $kind $k "${CLIP_SECONDS:-300}" >"$work/$kind-$k.log" 2>&1 &
     done
     wait
-fi
+done
 train windows --until "$2" --from images
 train rollouts --until "$3" --from windows
 "$python" "$here/export.py" rollouts

@@ -11,12 +11,13 @@ export POCKET_WORK="$work" OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 passed() { echo $(($(date +%s) - began)); }
 share() { echo $((total * $1 / 100)); }
 
-rm -f "$work"/images-*.npz "$work"/clips-*.npz "$work"/pixels-*.npz "$work"/*.pt
+rm -f "$work"/images-*.npz "$work"/clips-*.npz "$work"/streams-*.npz "$work"/pixels-*.npz "$work"/*.pt
 workers=$(($(getconf _NPROCESSORS_ONLN) - 2))
 for k in $(seq $workers); do            # two render clips from the start: the second stage must not wait
     kind=images
     [ "$k" -gt 2 ] || kind=clips
-    nice -n 15 sh -c "'$python' '$here/make_data.py' $kind $k $(share 10); '$python' '$here/make_data.py' clips $((k + 100)) $(share 42)
+    nice -n 15 sh -c "'$python' '$here/make_data.py' $kind $k $(share 10); '$python' '$here/make_data.py' streams $k $(share 14)
+                      '$python' '$here/make_data.py' clips $((k + 100)) $(share 28)
                       '$python' '$here/decoder.py' data $k $(share 8)" >"$work/data-$k.log" 2>&1 &
 done
 while [ "$(ls "$work"/images-*-0.npz "$work"/clips-*-0.npz 2>/dev/null | wc -l)" -lt "$workers" ]; do sleep 0.5; done

@@ -87,6 +87,7 @@ def gated(x, y, gate):
 
 
 def compile_kernels():
+    torch._dynamo.config.recompile_limit = 64                   # pictures, windows and streams, with gradients and without
     for f in (modulated, normed, turned, scaled, activated, gated):
         globals()[f.__name__] = torch.compile(f)
 
