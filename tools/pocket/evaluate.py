@@ -5,6 +5,7 @@ python evaluate.py adherence [FOLDER] [PROMPTS] [STEPS ...]     how often judge.
                                                     prompts of combinations kept out of training; as shipped, then with 1, 2, 4
                                                     and 8 steps
 python evaluate.py pictures [FOLDER] [SCENES]       the training's loss of first frames, by noise level, on new scenes
+python evaluate.py doubles [FOLDER] [PROMPTS]       how many subjects first frames show where one was asked for
 python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
 python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
 python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
@@ -17,12 +18,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 import paths
 from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption
 from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
-from judge import MOMENTS, Both, drawn
+from judge import MOMENTS, Both, drawn, pictures_of
 from make_data import clip
 from precision import Product, best_dtype
 from sample import Exported, latents_of
@@ -79,6 +81,29 @@ def pictures(folder=paths.MODEL, count=192):
         loss, _ = e.model.loss(x0, torch.full(none.shape, t), torch.randn(x0.shape, generator=noise), torch.zeros_like(x0), none,
                                words, none.long(), weight, rope_tables([0]))
         print(f"t {t}: {loss.mean():.3f}")
+
+
+def separate(there):
+    """bool [n, 9, 16] -> [n]: groups of at least two patches that touch each other"""
+    n, h, w = there.shape
+    label = (torch.arange(1, h * w + 1).view(h, w) * there).float()
+    for _ in range(h + w):
+        label = F.max_pool2d(label, 3, 1, 1) * there
+    sizes = F.one_hot(label.long().flatten(1), h * w + 1).sum(1)
+    return (sizes[:, 1:] > 1).sum(1)
+
+
+@torch.no_grad()
+def doubles(folder=paths.MODEL, count=128):
+    e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(17)
+    wanted = [draw_attributes(rng, lambda a: a.subject != "none") for _ in range(int(count))]
+    texts = [caption(a, rng) for a in wanted]
+    rendered = torch.stack([drawn(a, rng, both.codec)[0] for a in wanted])
+    for name, z in (("rendered", rendered), ("sampled", sampled(e, texts, 1))):
+        found = both.judges[0](pictures_of(both.codec, z[:, 0]))["subject"].softmax(1)
+        n = separate(found[:, 0] < 0.5)
+        print(f"{name}: of {count} none in {100 * (n == 0).float().mean():.1f} %, one in {100 * (n == 1).float().mean():.1f}, "
+              f"more in {100 * (n > 1).float().mean():.1f}")
 
 
 @torch.no_grad()
@@ -213,4 +238,4 @@ def coherence(folder=paths.MODEL, count=24):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     Product.dtype = best_dtype()
-    {"adherence": adherence, "pictures": pictures, "motion": motion, "starts": starts, "direction": direction, "coherence": coherence}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (adherence, pictures, doubles, motion, starts, direction, coherence)}[sys.argv[1]](*sys.argv[2:])

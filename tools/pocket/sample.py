@@ -2,7 +2,8 @@
 """Draws video from an exported folder: the model's run time, restated in PyTorch. The steps are in README.md.
 
 python sample.py "a red balloon over green hills" --frames 41 --out clip.png       a strip of the frames
-python sample.py PROMPT --noise noise.safetensors --latents latents.safetensors     for comparison with other programs
+python sample.py PROMPT --noise noise.safetensors --latents latents.safetensors     for comparison with other programs: noise, where
+                                                                frames start, and renoise.1 ..., what is added before step 1 ...
 """
 
 import argparse
@@ -67,31 +68,34 @@ def times(steps, shift):
 
 
 @torch.no_grad()
-def generate(model, text, empty, noise, sampler):
+def generate(model, text, empty, frames, noise, sampler):
     """Latent frames of clips that have one prompt each.
 
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
-    noise        [B, F, C, 18, 32]  where each frame starts
-    sampler      sora.json's entry  steps, guidance, shift, window, time of the cache pass, turns
+    frames                          latent ones
+    noise        of (f, k)          [B, 1, C, 18, 32] where frame f starts (k = 0), or what renoising adds before its step k
+    sampler      sora.json's entry  kind, steps, guidance, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
-    b, frames = noise.shape[:2]
-    done, caches = [], None
+    b, done, caches = len(text), [], None
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
         begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
-        known = torch.full((b, 1), not begins)
-        mu = torch.zeros_like(noise[:, :1]) if begins else done[-1]
+        known, x = torch.full((b, 1), not begins), noise(f, 0)
+        mu = torch.zeros_like(x) if begins else done[-1]
         steps = sampler["first_steps"] if begins else sampler["next_steps"]
         guidance = sampler["first_guidance"] if f == 0 else 1.0
-        ts, x = times(steps, sampler["shift"]), noise[:, f:f + 1]
-        for now, then in zip(ts, ts[1:]):
+        ts = times(steps, sampler["shift"])
+        for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
             x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
             if guidance != 1:
                 x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
                 x0 = x0_empty + guidance * (x0 - x0_empty)
-            x = x0 + then / now * (x - x0)
+            if sampler["kind"] == "renoise" and k < steps:
+                x = (1 - then) * x0 + then * noise(f, k)
+            else:
+                x = x0 + then / now * (x - x0)
         t = torch.full((b, 1), sampler["context_time"])
         _, new = model.estimate(x, t, mu, known, text, rope, caches)
         caches = new if caches is None else [
@@ -103,14 +107,14 @@ def generate(model, text, empty, noise, sampler):
 
 def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported=None, **changes):
     """Convenience for the other tools: prompts -> [B, F, C, 18, 32]. changes: entries of the sampler."""
-    e = exported or Exported(folder)
+    e, dice = exported or Exported(folder), torch.Generator().manual_seed(seed)
     if noise is None:
-        noise = torch.randn(len(prompts), frames, CHANNELS, ROWS, COLUMNS,
-                            generator=torch.Generator().manual_seed(seed))
+        def noise(_f, _k):
+            return torch.randn(len(prompts), 1, CHANNELS, ROWS, COLUMNS, generator=dice)
     with torch.no_grad():
         text = e.model.text_encoder(e.tokenizer(prompts))
         empty = e.model.text_encoder(e.tokenizer([""])).expand_as(text)
-    return generate(e.model, text, empty, noise, e.about["sampler"] | changes)
+    return generate(e.model, text, empty, frames, noise, e.about["sampler"] | changes)
 
 
 def main():
@@ -118,14 +122,16 @@ def main():
     parser.add_argument("prompt")
     parser.add_argument("--frames", type=int, default=41, help="4k + 1")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noise", help="safetensors with noise [C, F, 18, 32]")
+    parser.add_argument("--noise", help="safetensors with noise, renoise.1 ... [C, F, 18, 32]")
     parser.add_argument("--latents", help="where to write latents [C, F, 18, 32], safetensors")
     parser.add_argument("--pictures", help="where to write frames [frames, 288, 512, 3], safetensors, f32, 0..1")
     parser.add_argument("--out", help="a strip of every eighth frame, PNG")
     options = parser.parse_args()
     e, noise = Exported(), None
     if options.noise:
-        noise = load_file(options.noise)["noise"].transpose(0, 1)[None]
+        given = load_file(options.noise)
+        def noise(f, k):
+            return given[f"renoise.{k}" if k else "noise"].transpose(0, 1)[None, f:f + 1]
     z = latents_of([options.prompt], (options.frames + 3) // 4, seed=options.seed, noise=noise, exported=e)[0]
     if options.latents:
         save_file({"latents": z.transpose(0, 1).contiguous()}, options.latents)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Latents of the shipped pocket model as PyTorch computes them -> tests/ref/pocket.safetensors: noise, latents [C, F, H, W]
+"""Latents of the shipped pocket model as PyTorch computes them -> tests/ref/pocket.safetensors: noise, renoise.1 ...,
+latents [C, F, H, W]
 
     pocket.py OUT.safetensors        after every training, from the folder models/pocket
 """
@@ -18,14 +19,16 @@ SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "pocket" / "sample.py"
 
 
 def main(out):
-    channels, rows, columns = json.loads((MODEL / "sora.json").read_text())["latent"]
-    noise = torch.randn(channels, 3, rows, columns, generator=torch.Generator().manual_seed(5))
+    about, dice = json.loads((MODEL / "sora.json").read_text()), torch.Generator().manual_seed(5)
+    channels, rows, columns = about["latent"]
+    noise = {f"renoise.{k}" if k else "noise": torch.randn(channels, 3, rows, columns, generator=dice)
+             for k in range(about["sampler"]["first_steps"])}
     with tempfile.TemporaryDirectory() as top:
-        save_file({"noise": noise}, f"{top}/noise.safetensors")
+        save_file(noise, f"{top}/noise.safetensors")
         subprocess.run([sys.executable, SAMPLE, "a red balloon over green hills", "--frames", "9",
                         "--noise", f"{top}/noise.safetensors", "--latents", f"{top}/latents.safetensors"], check=True)
         latents = load_file(f"{top}/latents.safetensors")["latents"]
-    save_file({"noise": noise, "latents": latents.contiguous()}, out)
+    save_file(noise | {"latents": latents.contiguous()}, out)
 
 
 if __name__ == "__main__":
