@@ -421,7 +421,7 @@ START_TEST(test_pocket)
 }
 END_TEST
 
-/* Another sampler without fresh noise comes to nearly the same pictures, in the later chunks too: it does not go on from the chunk before. */
+/* Two samplers without fresh noise come to nearly the same pictures, in the later chunks too: neither goes on from the chunk before. */
 START_TEST(test_pocket_samplers)
 {
     sora_options o;

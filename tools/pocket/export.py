@@ -23,7 +23,7 @@ from scene import FULL, RATE
 from tokenizer import END, MAX_TEXT, PAD, UNKNOWN, Tokenizer
 
 SAMPLER = {
-    "kind": "renoise",              # one subject more often than with euler, which draws two in every seventh picture
+    "kind": "renoise",              # two subjects in half as many pictures as with euler
     "shift": 3.0,
     "first_steps": 12,
     "first_guidance": 2.0,

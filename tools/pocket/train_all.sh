@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On CPUs: images until one time of the day, then clips are drawn, windows until a second, rollouts until a third, then the export, its check and
-# two contact sheets.
+# On CPUs: images until one time of the day, then clips are drawn, windows until a second, rollouts until a third, then the
+# export, its check and two contact sheets.
 #   tools/pocket/train_all.sh 23:25 01:30 02:00         "-" for the first time: the images are done
 # Logs and checkpoints go to the work folder; it may be stopped by the file `stop` there and started again.
 set -e
