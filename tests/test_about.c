@@ -77,11 +77,12 @@ START_TEST(test_wan)
     ck_assert(!a.sampler.scheduled && a.sampler.window == 9 && a.sampler.sink == 0 && a.sampler.last_step);
     ck_assert_int_eq(read_text(&a,
                                "{\"family\": \"wan\", \"chunk_latents\": 3, \"sampler\": {\"kind\": \"renoise\","
+                               "\"renoise_until\": 0.25,"
                                "\"first_timesteps\": [1000, 750.5, 20], \"timesteps\": [900], \"window\": 9}}",
                                NULL),
                      SORA_OK);
     ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "renoise") && a.sampler.nfirst == 3 &&
-              a.sampler.nnext == 1);
+              a.sampler.nnext == 1 && a.sampler.renoise_until == 0.25);
     ck_assert(a.sampler.first_timesteps[1] == 750.5 && a.sampler.timesteps[0] == 900 && a.chunk_latents == 3);
 }
 END_TEST
@@ -107,6 +108,8 @@ START_TEST(test_refused)
         { "\"sampler\": []", "\"sampler\" is a list of 0; wanted: an object" },
         { "\"sampler\": {\"steps\": 4}", "\"sampler.steps\" is not known; wanted: kind, shift" },
         { "\"sampler\": {\"kind\": \"heun\"}", "sampler.kind is \"heun\"" },
+        { "\"sampler\": {\"renoise_until\": 0.5}", "sampler.renoise_until is there, and sampler.kind is \"euler\"" },
+        { "\"sampler\": {\"kind\": \"renoise\", \"renoise_until\": 2}", "sampler.renoise_until" },
         { "\"sampler\": {\"next_steps\": 0}", "sampler.next_steps" },
         { "\"sampler\": {\"shift\": 0}", "sampler.shift" },
         { "\"sampler\": {\"window\": 1e9}", "sampler.window" },

@@ -134,6 +134,37 @@ START_TEST(test_renoise)
 }
 END_TEST
 
+/* Sigmas 1, 0.75, 0.5, 0.25, 0: fresh noise down to a limit, then straight on. */
+START_TEST(test_renoise_until)
+{
+    static struct sr_schedule s;
+    struct sr_schedule_config k;
+    struct sr_sampler *m;
+    const float v[1] = { 1 }, noise[1] = { -2 };
+    float x[1] = { 1 };
+
+    sr_schedule_config_default(&k, SR_RENOISE, 1);
+    k.grid = SR_GRID_EVEN;
+    ck_assert_int_eq(sr_schedule_make(&s, &k, 4, NULL), SORA_OK);
+    ck_assert_int_eq(s.renoised, 3);
+    k.renoise_until = 0.5;
+    ck_assert_int_eq(sr_schedule_make(&s, &k, 4, NULL), SORA_OK);
+    ck_assert_int_eq(s.renoised, 2);
+    k.renoise_until = 1;
+    ck_assert_int_eq(sr_schedule_make(&s, &k, 4, NULL), SORA_OK);
+    ck_assert_int_eq(s.renoised, 0);
+    k.renoise_until = 0.6;
+    ck_assert_int_eq(sr_schedule_make(&s, &k, 4, NULL), SORA_OK);
+    ck_assert_int_eq(s.renoised, 1);
+    ck_assert_int_eq(sr_sampler_open(&m, &s, 1, NULL), SORA_OK);
+    sr_sampler_step(m, 0, x, v, noise);
+    assert_near(x, ((float[]){ -1.5f }), 1, 1e-6);
+    sr_sampler_step(m, 1, x, v, NULL);
+    assert_near(x, ((float[]){ -1.75f }), 1, 1e-6);
+    sr_sampler_close(&m);
+}
+END_TEST
+
 START_TEST(test_presets)
 {
     static struct sr_schedule s;
@@ -277,5 +308,5 @@ START_TEST(test_precondition)
 }
 END_TEST
 
-RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_presets, test_refused, test_config,
+RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_renoise_until, test_presets, test_refused, test_config,
           test_precondition)

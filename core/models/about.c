@@ -11,8 +11,9 @@ static const char *const keys[] = {
     /* for people who read it: other files say the same to us */
     "text_unknown", "inputs", "position_channels",
 };
+enum { SCHEDULE_KEYS = 7 };     /* of the next, the first ones: they make a schedule */
 static const char *const sampler_keys[] = {
-    "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps",   /* these 6 make a schedule */
+    "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
     "first_guidance", "next_guidance", "window", "sink", "context_time", "turn_every", "cache",
 };
 
@@ -118,7 +119,7 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
 
     if (!sr_config_has(c, "sampler")) return SORA_OK;
     if ((r = sr_config_known(c, "sampler", sampler_keys, SR_COUNT(sampler_keys), err)) < 0) return r;
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < SCHEDULE_KEYS; i++) {
         snprintf(key, sizeof key, "sampler.%s", sampler_keys[i]);
         s->scheduled |= sr_config_has(c, key);
     }
@@ -136,6 +137,10 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if (s->nnext && (s->shift || s->first_steps || s->next_steps))
         return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.timesteps is there, and so is sampler.%s; wanted: one of them",
                        path, s->shift ? "shift" : s->first_steps ? "first_steps" : "next_steps");
+    if ((r = sr_config_float(c, "sampler.renoise_until", 0, 1, &s->renoise_until, err)) < 0) return r;
+    if (s->renoise_until > 0 && strcmp(s->kind, "renoise") != 0)
+        return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.renoise_until is there, and sampler.kind is \"%s\"; wanted: \"renoise\"",
+                       path, s->kind);
     if ((r = sr_config_float(c, "sampler.first_guidance", 0, 100, &s->first_guidance, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;

@@ -46,6 +46,7 @@ struct sr_about {
         int64_t first_steps, next_steps;
         size_t nfirst, nnext;   /* instead of steps and shift: timesteps, 0..1000 */
         double first_timesteps[SR_MAX_LIST], timesteps[SR_MAX_LIST];
+        double renoise_until;   /* of "renoise", 0..1 */
 
         double first_guidance, next_guidance;
         int64_t window, sink;

@@ -94,7 +94,7 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
     sr_sampler_reset(s->sampler);
     sink->stage(sink->user, SORA_STAGE_STEP, 0, steps);
     for (int k = 0; k < steps; k++) {
-        const bool fresh = s->schedule.kind == SR_RENOISE && k + 1 < steps;
+        const bool fresh = k < s->schedule.renoised;
         if ((r = velocity(d, s, k, at, prior, err)) < 0) return r;
         if (fresh && (r = noise(d, d->u, chunk, k + 1, err)) < 0) return r;
         sr_sampler_step(s->sampler, k, d->x, d->v, fresh ? d->u : NULL);

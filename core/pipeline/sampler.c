@@ -3,7 +3,7 @@
  * From one noise level to the next.  Every rule works on the estimate x0 = x - sigma v of the clean sample:
  *
  *   Euler     x' = x + (sigma' - sigma) v
- *   re-noise  x' = (1 - sigma') x0 + sigma' noise
+ *   re-noise  x' = (1 - sigma') x0 + sigma' noise, and Euler's steps once sigma' is small enough
  *   UniPC     a multistep predictor and, at the step after it, a corrector that knows x0 there; Zhao et al. 2023, B(h)
  *             of their second form.  With alpha = 1 - sigma and lambda = log alpha - log sigma, going from s to t:
  *             x_t = sigma_t / sigma_s x_s - alpha_t phi (x0_s + differences),  phi = exp(-(lambda_t - lambda_s)) - 1
@@ -129,18 +129,10 @@ void sr_sampler_step(struct sr_sampler *m, int k, float *x, const float *v, cons
 {
     const double s = m->s.sigma[k], t = m->s.sigma[k + 1];
 
-    switch (m->s.kind) {
-    case SR_UNIPC:
+    if (m->s.kind == SR_UNIPC)
         unipc_step(m, k, x, v);
-        break;
-    case SR_EULER:
+    else if (k < m->s.renoised)
+        for (size_t i = 0; i < m->n; i++) x[i] = (float)((1 - t) * (x[i] - s * v[i]) + t * noise[i]);
+    else
         for (size_t i = 0; i < m->n; i++) x[i] = (float)(x[i] + (t - s) * v[i]);
-        break;
-    case SR_RENOISE:
-        for (size_t i = 0; i < m->n; i++) {
-            const double x0 = x[i] - s * v[i];
-            x[i] = (float)(t > 0 ? (1 - t) * x0 + t * noise[i] : x0);
-        }
-        break;
-    }
 }

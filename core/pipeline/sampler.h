@@ -16,6 +16,7 @@ enum sr_sampler_kind { SR_EULER, SR_UNIPC, SR_RENOISE };
 struct sr_schedule {
     enum sr_sampler_kind kind;
     int steps, order;                   /* order: of UniPC, 1 or 2 */
+    int renoised;                       /* of SR_RENOISE: the steps that add fresh noise; those after them are Euler's */
     double sigma[SR_MAX_STEPS + 1];     /* falling; sigma[steps] == 0 */
     double t[SR_MAX_STEPS];             /* what the network is told, 0..1000 */
     double start;                       /* the noise times this is the first x */
@@ -36,6 +37,7 @@ struct sr_schedule_config {
     bool shift_twice;                   /* FlowMatchEuler: at construction and again at set_timesteps */
     bool truncate_t;                    /* UniPC: integer timesteps */
     enum sr_grid grid;
+    double renoise_until;               /* SR_RENOISE: fresh noise down to this sigma; below it Euler's steps */
     size_t n_fixed;                     /* few-step models: this list of t instead of a schedule */
     bool fewer;                         /* the first 1, 2 ... entries of the list are schedules too (rCM) */
     double fixed_t[SR_MAX_STEPS];
@@ -73,7 +75,8 @@ struct sr_sampler;
 sora_result sr_sampler_open(struct sr_sampler **m, const struct sr_schedule *s, size_t n, sora_error *err);
 void sr_sampler_close(struct sr_sampler **m);
 void sr_sampler_reset(struct sr_sampler *m);
-/* One step k: x [n] becomes the sample at sigma[k + 1].  v [n]: network output; noise [n]: new, for SR_RENOISE. */
+/* One step k: x [n] becomes the sample at sigma[k + 1].  v [n]: network output; noise [n]: new, where
+ * k < renoised. */
 void sr_sampler_step(struct sr_sampler *m, int k, float *x, const float *v, const float *noise);
 
 #endif

@@ -82,6 +82,7 @@ sora_result sr_schedule_make(struct sr_schedule *s, const struct sr_schedule_con
         s->t[i] = k->truncate_t ? floor(sigma * 1000) : (float)((float)sigma * 1000);
     }
     s->sigma[s->steps] = 0;
+    while (s->kind == SR_RENOISE && s->renoised + 1 < s->steps && s->sigma[s->renoised + 1] >= k->renoise_until) s->renoised++;
     s->start = s->kind == SR_RENOISE ? s->sigma[0] : 1;     /* rCM starts below 1; x there is sigma noise */
     return r;
 }

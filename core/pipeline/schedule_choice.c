@@ -111,6 +111,7 @@ static void said_config(const struct sr_about_sampler *s, struct sr_schedule_con
                                : !strcmp(s->kind, "renoise") ? SR_RENOISE
                                                              : SR_EULER,
                                s->shift);
+    k->renoise_until = s->renoise_until;
     k->grid = k->kind == SR_UNIPC ? SR_GRID_WAN : SR_GRID_EVEN;
     k->n_fixed = own ? s->nfirst : s->nnext;
     memcpy(k->fixed_t, own ? s->first_timesteps : s->timesteps, k->n_fixed * sizeof *k->fixed_t);
