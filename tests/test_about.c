@@ -47,7 +47,7 @@ START_TEST(test_pocket)
                   "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
                   "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
                   "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
-                  "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25]}",
+                  "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25], \"still\": [1, 2, 3, 4], \"still_bias\": [5, 6]}",
                   NULL),
         SORA_OK);
     ck_assert(a.width == 512 && a.height == 288 && a.rate == 16 && a.frames == 81 && a.latent[0] == 2 &&
@@ -59,6 +59,7 @@ START_TEST(test_pocket)
     ck_assert(a.sampler.next_steps == 3 && a.sampler.first_guidance == 2 && a.sampler.next_guidance == 0);
     ck_assert(a.sampler.window == 12 && a.sampler.sink == -1 && a.sampler.context_time == 0.04 && !a.sampler.last_step);
     ck_assert(a.nspread == 2 && a.spread[1] == 2 && a.spread_next[1] == 0.25);
+    ck_assert(a.has_still && a.still[3] == 4 && a.still_bias[1] == 6);
 }
 END_TEST
 
@@ -102,6 +103,10 @@ START_TEST(test_refused)
         { "\"spread\": [1, 1], \"spread_next\": [1]", "spread has 2 numbers, spread_next 1" },
         { "\"spread\": [0], \"spread_next\": [1]", "spread of channel 0 is 0" },
         { "\"spread\": [1], \"spread_next\": [1e9]", "spread_next of channel 0" },
+        { "\"spread\": [1, 1], \"spread_next\": [1, 1], \"still\": [1, 0, 1], \"still_bias\": [0, 0]",
+          "still has 3 numbers, still_bias 2; wanted for 2 channels: 4 and 2" },
+        { "\"spread\": [1], \"spread_next\": [1], \"still_bias\": [0]", "still has 0 numbers, still_bias 1" },
+        { "\"spread\": [1], \"spread_next\": [1], \"still\": [1e9], \"still_bias\": [0]", "number 0 of still is 1e+09" },
         { "\"chunk_latents\": 0", "chunk_latents" },
         { "\"prompt_change\": \"recache\"",
           "prompt_change is \"recache\"; wanted: \"restart\", \"continue\", \"turn\" or \"re-cache\"" },
@@ -116,6 +121,7 @@ START_TEST(test_refused)
         { "\"sampler\": {\"window\": 1025}", "sampler.window" },
         { "\"sampler\": {\"sink\": -1}", "sampler.sink" },
         { "\"sampler\": {\"context_time\": 40}", "sampler.context_time" },
+        { "\"sampler\": {\"change_noise\": -1}", "sampler.change_noise" },
         { "\"sampler\": {\"cache\": \"none\"}", "sampler.cache is \"none\"; wanted: \"clean\" or \"last-step\"" },
         { "\"sampler\": {\"timesteps\": [500, 500]}", "entry 1 of sampler.timesteps is 500" },
         { "\"sampler\": {\"timesteps\": [0]}", "entry 0 of sampler.timesteps is 0" },

@@ -308,5 +308,40 @@ START_TEST(test_precondition)
 }
 END_TEST
 
+START_TEST(test_stand_still)
+{
+    static const double still[4] = { 1, 0.5, 0, 0 }, bias[2] = { 0.25, -1 };
+    struct sr_precondition p = { .C = 2 };
+    float x[6] = { 1, 2, 3, 4, 6, 8 };
+
+    sr_precondition_stand_still(&p, x, 3);
+    ck_assert(x[2] == 3 && x[3] == 4);
+    p.still = still;
+    p.still_bias = bias;
+    sr_precondition_stand_still(&p, x, 3);
+    assert_near(x, ((float[]){ 3.25f, 5.25f, 7.25f, -1, -1, -1 }), 6, 1e-6);
+}
+END_TEST
+
+/* Two frames of 2x4: a patch that changes less than the error stays, one that changes more comes nearly as far as it was to. */
+START_TEST(test_settle)
+{
+    const struct sr_precondition p = { .C = 2, .next = { 0.5, 2 } };
+    float mu[32], x[32];
+
+    for (int i = 0; i < 32; i++) {
+        const int ch = i / 16, f = i / 8 % 2, right = i % 4 / 2;
+        mu[i] = (float)i;
+        x[i] = (float)i + (f == right ? 0.1f : -1) * (ch ? 2 : 0.5f);
+    }
+    sr_precondition_settle(&p, x, mu, 0.04, 2, 2, 4);
+    for (int i = 0; i < 32; i++) {
+        const int ch = i / 16, f = i / 8 % 2, right = i % 4 / 2;
+        const float want = (float)i + (f == right ? 0 : -0.96f * (ch ? 2 : 0.5f));
+        ck_assert_msg(fabsf(x[i] - want) < 1e-5, "%d: %g, wanted %g", i, x[i], want);
+    }
+}
+END_TEST
+
 RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_renoise_until, test_presets, test_refused, test_config,
-          test_precondition)
+          test_precondition, test_stand_still, test_settle)

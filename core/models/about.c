@@ -6,7 +6,7 @@
 
 static const char *const keys[] = {
     "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps",
-    "text_tokens", "position_waves", "spread", "spread_next", "chunk_latents", "chunk_frames", "prompt_change",
+    "text_tokens", "position_waves", "spread", "spread_next", "still", "still_bias", "chunk_latents", "chunk_frames", "prompt_change",
     "sampler", "lora", "lora_scale",
     /* for people who read it: other files say the same to us */
     "text_unknown", "inputs", "position_channels",
@@ -14,7 +14,7 @@ static const char *const keys[] = {
 enum { SCHEDULE_KEYS = 7 };     /* of the next, the first ones: they make a schedule */
 static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
-    "first_guidance", "next_guidance", "window", "sink", "context_time", "turn_every", "cache",
+    "first_guidance", "next_guidance", "window", "sink", "context_time", "change_noise", "turn_every", "cache",
 };
 
 static sora_result read_size(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
@@ -60,6 +60,27 @@ static sora_result read_spread(const struct sr_config *c, const char *path, cons
     return r;
 }
 
+/* A square matrix and a vector, of as many channels as spread, or neither. */
+static sora_result read_still(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
+{
+    size_t n = 0, nbias = 0;
+    sora_result r;
+
+    if ((r = sr_config_floats(c, "still", a->still, SR_COUNT(a->still), &n, err)) < 0) return r;
+    if ((r = sr_config_floats(c, "still_bias", a->still_bias, SR_COUNT(a->still_bias), &nbias, err)) < 0) return r;
+    a->has_still = n > 0;
+    if ((n || nbias) && (n != a->nspread * a->nspread || nbias != a->nspread))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: still has %zu numbers, still_bias %zu; wanted for %zu channels: %zu and %zu", path, n,
+                       nbias, a->nspread, a->nspread * a->nspread, a->nspread);
+    for (size_t i = 0; i < n + nbias; i++) {
+        const double v = i < n ? a->still[i] : a->still_bias[i - n];
+        if (!(v > -1e3 && v < 1e3))
+            return sr_fail(err, SORA_ERR_MODEL, "%s: number %zu of %s is %g; wanted: between -1000 and 1000", path,
+                           i < n ? i : i - n, i < n ? "still" : "still_bias", v);
+    }
+    return SORA_OK;
+}
+
 /* What the pocket models have. */
 static sora_result read_pocket(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
 {
@@ -78,7 +99,7 @@ static sora_result read_pocket(struct sr_about *a, const struct sr_config *c, co
     if (a->nspread != next)
         return sr_fail(err, SORA_ERR_MODEL, "%s: spread has %zu numbers, spread_next %zu; wanted: one for each channel",
                        path, a->nspread, next);
-    return SORA_OK;
+    return read_still(a, c, path, err);
 }
 
 /* One of the words, as its number; absent: *out keeps its value. */
@@ -147,6 +168,7 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = sr_config_int(c, "sampler.sink", 0, SR_MAX_CACHED, &s->sink, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.turn_every", 0, 1 << 30, &s->turn_every, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.context_time", 0, 1, &s->context_time, err)) < 0) return r;
+    if ((r = sr_config_float(c, "sampler.change_noise", 0, 1e6, &s->change_noise, err)) < 0) return r;
     word = 0;
     r = read_word(c, path, "sampler.cache", caches, 2, "\"clean\" or \"last-step\"", &word, err);
     s->last_step = word == 1;

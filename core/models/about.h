@@ -10,6 +10,7 @@
 
 #define SR_MAX_WAVES 16
 #define SR_MAX_SPREAD 256
+#define SR_MAX_STILL 64         /* channels */
 #define SR_MAX_LIST 32          /* entries of a list of timesteps */
 #define SR_MAX_CACHED 1024      /* latent frames of a window, and of a sink */
 
@@ -35,7 +36,9 @@ struct sr_about {
     int64_t text_tokens;
     size_t nwaves, nspread;
     double waves[SR_MAX_WAVES];                             /* of pocket's place features */
-    double spread[SR_MAX_SPREAD], spread_next[SR_MAX_SPREAD];   /* precondition.h */
+    double spread[SR_MAX_SPREAD], spread_next[SR_MAX_SPREAD];   /* precondition.h, as the next */
+    bool has_still;
+    double still[SR_MAX_STILL * SR_MAX_STILL], still_bias[SR_MAX_STILL];
 
     int64_t chunk_latents, chunk_frames;
     enum sr_prompt_change prompt_change;
@@ -52,6 +55,7 @@ struct sr_about {
         int64_t window, sink;
         int64_t turn_every;     /* latent frames; 0: never */
         double context_time;    /* 0..1 */
+        double change_noise;    /* precondition.h; 0: none */
         bool last_step;         /* "cache": "last-step" */
     } sampler;
 };

@@ -249,6 +249,8 @@ static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
     d->pre.C = a->nspread;
     memcpy(d->pre.first, a->spread, sizeof d->pre.first);
     memcpy(d->pre.next, a->spread_next, sizeof d->pre.next);
+    d->pre.still = a->has_still ? a->still : NULL;
+    d->pre.still_bias = a->still_bias;
     d->has_prior = d->pre.C > 0;
     if ((r = sr_choose_stream(d, err)) < 0) return r;
     return check_prior(d, err);

@@ -17,3 +17,41 @@ void sr_precondition_velocity(const struct sr_precondition *p, float *v, const f
         }
     }
 }
+
+void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size_t n)
+{
+    double from[SR_MAX_STILL];
+
+    for (size_t i = 0; i < n && p->still; i++) {
+        for (size_t ch = 0; ch < p->C; ch++) from[ch] = x[ch * n + i];
+        for (size_t to = 0; to < p->C; to++) {
+            double y = p->still_bias[to];
+            for (size_t ch = 0; ch < p->C; ch++) y += p->still[to * p->C + ch] * from[ch];
+            x[to * n + i] = (float)y;
+        }
+    }
+}
+
+void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, size_t F, size_t H, size_t W)
+{
+    const size_t channel = F * H * W;
+
+    for (size_t at = 0; at < channel; at += at % W == W - 2 ? W + 2 : 2) {      /* the first of each patch's four */
+        const size_t patch[4] = { at, at + 1, at + W, at + W + 1 };
+        double e = 0, gain;
+
+        for (size_t ch = 0; ch < p->C; ch++)
+            for (int i = 0; i < 4; i++) {
+                const size_t k = ch * channel + patch[i];
+                const double change = ((double)x[k] - mu[k]) / p->next[ch];
+                e += change * change;
+            }
+        e /= 4.0 * (double)p->C;
+        gain = e > noise ? 1 - noise / e : 0;
+        for (size_t ch = 0; ch < p->C; ch++)
+            for (int i = 0; i < 4; i++) {
+                const size_t k = ch * channel + patch[i];
+                x[k] = (float)(mu[k] + gain * ((double)x[k] - mu[k]));
+            }
+    }
+}

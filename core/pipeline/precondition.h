@@ -17,6 +17,7 @@ struct sr_precondition {
     size_t C;                           /* channels; 0: the network gives the velocity itself */
     double first[SR_MAX_SPREAD];        /* s of first frames */
     double next[SR_MAX_SPREAD];         /* s of frames that have one before them */
+    const double *still, *still_bias;   /* [C to, C from], [C]; NULL: unknown.  sr_precondition_stand_still() */
 };
 
 /*
@@ -25,5 +26,22 @@ struct sr_precondition {
  */
 void sr_precondition_velocity(const struct sr_precondition *p, float *v, const float *x, const float *mu, double t,
                               size_t n);
+
+/*
+ * x [C, n] of a first frame becomes the latent of its last picture standing still, which a first frame is: whatever else is in it
+ * would be seen as flicker, and copied from frame to frame.  Latents here are linear in their pictures, so this is a matrix.
+ * Nothing is done where that is not known.
+ */
+void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size_t n);
+/*
+ * What the estimate of a later frame changes of the one before is true change and error.  Where it is of the size of the error, in
+ * patches of 2x2, it is dropped, else made smaller by the error's share (Wiener's rule), so that what stands still does not collect
+ * errors frame after frame:
+ *
+ *   x = mu + max(0, 1 - noise / e) (x - mu),    e: mean of ((x - mu) / s)^2 over channels and patch
+ *
+ * x, mu [C, F, H, W], H and W even; noise: the error's e.
+ */
+void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, size_t F, size_t H, size_t W);
 
 #endif

@@ -59,6 +59,9 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     if (sc->turn_every && !d->has_prior && strcmp(d->mi.family, "pocket") != 0)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.turn_every is there; wanted: a pocket model with it, "
                        "whose first frames are sampled in a way of their own", folder);
+    if (d->about.sampler.change_noise > 0 && !d->has_prior)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.change_noise is there; wanted: a model with spread_next, whose "
+                       "frames are changes of the one before", folder);
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
                        "\"restart\", \"continue\" or \"turn\"", folder);
