@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fills an empty work folder from what is shipped, to train on where models/pocket stands, on any machine.
 
-python resume.py [FOLDER]       spiece.model, codec.npz, shipped.safetensors; then train.py windows --from shipped
+python resume.py [FOLDER]       spiece.model, codec.npz, shipped.safetensors, judge-*.pt; then train.py windows --from shipped
 
 encoder.npz, beside this file, is the half of the codec that a player does not need: components of another fit would be
-as good, but not the same, and the transformer knows these.
+as good, but not the same, and the transformer knows these. judges.safetensors are the networks that the figures in docs/ are
+counted with (judge.py, 42 minutes each): others would count a little differently.
 """
 
 import json
@@ -17,8 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import paths
+from judge import FILES
 
-ENCODER = pathlib.Path(__file__).with_name("encoder.npz")
+ENCODER, JUDGES = (pathlib.Path(__file__).with_name(n) for n in ("encoder.npz", "judges.safetensors"))
 
 
 def write_codec(folder):
@@ -43,12 +45,19 @@ def write_weights(folder):
     save_file(weights, paths.WORK / "shipped.safetensors")
 
 
+def write_judges():
+    weights = load_file(JUDGES)
+    for file in FILES:
+        torch.save({k.removeprefix(file.stem + "."): v.float() for k, v in weights.items() if k.startswith(file.stem)}, file)
+
+
 def main(folder=paths.MODEL):
     folder = pathlib.Path(folder)
     paths.WORK.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(folder / "tokenizer" / "spiece.model", paths.TOKENIZER)
     write_codec(folder)
     write_weights(folder)
+    write_judges()
 
 
 if __name__ == "__main__":
