@@ -323,22 +323,31 @@ START_TEST(test_stand_still)
 }
 END_TEST
 
-/* Two frames of 2x4: a patch that changes less than the error stays, one that changes more comes nearly as far as it was to. */
+/*
+ * Two frames of 2x4: a patch that changes less than the error stays, one that changes more comes nearly as far as it was to, and
+ * later goes as far as it does then, where it changes less.
+ */
 START_TEST(test_settle)
 {
     const struct sr_precondition p = { .C = 2, .next = { 0.5, 2 } };
-    float mu[32], x[32];
+    float mu[32], x[32], most[4] = { 0 };
 
     for (int i = 0; i < 32; i++) {
         const int ch = i / 16, f = i / 8 % 2, right = i % 4 / 2;
         mu[i] = (float)i;
         x[i] = (float)i + (f == right ? 0.1f : -1) * (ch ? 2 : 0.5f);
     }
-    sr_precondition_settle(&p, x, mu, 0.04, 2, 2, 4);
+    sr_precondition_settle(&p, x, mu, 0.04, most, 2, 2, 4);
     for (int i = 0; i < 32; i++) {
         const int ch = i / 16, f = i / 8 % 2, right = i % 4 / 2;
         const float want = (float)i + (f == right ? 0 : -0.96f * (ch ? 2 : 0.5f));
         ck_assert_msg(fabsf(x[i] - want) < 1e-5, "%d: %g, wanted %g", i, x[i], want);
+        x[i] = mu[i] + 0.1f * (ch ? 2 : 0.5f);
+    }
+    sr_precondition_settle(&p, x, mu, 0.04, most, 2, 2, 4);
+    for (int i = 0; i < 32; i++) {
+        const int ch = i / 16, f = i / 8 % 2, right = i % 4 / 2;
+        ck_assert(fabsf(x[i] - mu[i] - (f == right ? 0 : 0.096f * (ch ? 2 : 0.5f))) < 1e-5);
     }
 }
 END_TEST

@@ -103,9 +103,12 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
                            k + 1, steps, d->mi.family);
         sink->stage(sink->user, SORA_STAGE_STEP, k + 1, steps);
     }
-    if (!prior) sr_precondition_stand_still(&d->pre, d->x, d->F * d->H * d->W);
-    else if (d->about.sampler.change_noise > 0)
-        sr_precondition_settle(&d->pre, d->x, prior, d->about.sampler.change_noise, d->F, d->H, d->W);
+    if (!prior) {
+        sr_precondition_stand_still(&d->pre, d->x, d->F * d->H * d->W);
+        if (d->most) memset(d->most, 0, n / d->C / 4 * sizeof *d->most);
+    } else if (d->most) {
+        sr_precondition_settle(&d->pre, d->x, prior, d->about.sampler.change_noise, d->most, d->F, d->H, d->W);
+    }
     return SORA_OK;
 }
 

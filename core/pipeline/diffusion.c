@@ -34,6 +34,7 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if (!d->stream) return SORA_OK;
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
+    if (d->about.sampler.change_noise > 0 && (r = alloc(&d->most, n / d->C / 4, err)) < 0) return r;
     if (d->sc.change != SR_CHANGE_RECACHE) return SORA_OK;
     d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
     if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0) return r;
@@ -161,7 +162,7 @@ static sora_result finish(struct sr_pipeline *p, sora_error *err)
 static void close_diffusion(struct sr_pipeline *p)
 {
     struct sr_diffusion *d = self(p);
-    float *const buffers[] = { d->x, d->v, d->u, d->z, d->prior, d->past, d->again, d->saved };
+    float *const buffers[] = { d->x, d->v, d->u, d->z, d->prior, d->most, d->past, d->again, d->saved };
 
     for (size_t i = 0; i < SR_COUNT(buffers); i++) sr_free(buffers[i]);
     sr_sampler_close(&d->first.sampler);

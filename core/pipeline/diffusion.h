@@ -63,6 +63,7 @@ struct sr_diffusion {
     bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
     int64_t since_first;            /* chunks since one was */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
+    float *most;                    /* [F, H/2, W/2] sr_precondition_settle(); NULL: not wanted */
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
     size_t past_frames;
 

@@ -32,7 +32,8 @@ void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size
     }
 }
 
-void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, size_t F, size_t H, size_t W)
+void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, float *most, size_t F, size_t H,
+                            size_t W)
 {
     const size_t channel = F * H * W;
 
@@ -46,8 +47,9 @@ void sr_precondition_settle(const struct sr_precondition *p, float *x, const flo
                 const double change = ((double)x[k] - mu[k]) / p->next[ch];
                 e += change * change;
             }
-        e /= 4.0 * (double)p->C;
-        gain = e > noise ? 1 - noise / e : 0;
+        *most = SR_MAX(*most, (float)(e / (4.0 * (double)p->C)));
+        gain = *most > noise ? 1 - noise / *most : 0;
+        most++;
         for (size_t ch = 0; ch < p->C; ch++)
             for (int i = 0; i < 4; i++) {
                 const size_t k = ch * channel + patch[i];

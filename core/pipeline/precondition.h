@@ -34,14 +34,15 @@ void sr_precondition_velocity(const struct sr_precondition *p, float *v, const f
  */
 void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size_t n);
 /*
- * What the estimate of a later frame changes of the one before is true change and error.  Where it is of the size of the error, in
- * patches of 2x2, it is dropped, else made smaller by the error's share (Wiener's rule), so that what stands still does not collect
- * errors frame after frame:
+ * What the estimate of a later frame changes of the one before is true change and error.  Patches of 2x2 in which it was never
+ * larger than the error keep what they show, in others it is made smaller by the error's share (Wiener's rule): so what stands still
+ * does not collect errors frame after frame, and what has moved on leaves nothing behind.
  *
- *   x = mu + max(0, 1 - noise / e) (x - mu),    e: mean of ((x - mu) / s)^2 over channels and patch
+ *   x = mu + max(0, 1 - noise / m) (x - mu),    m = max(m, e),    e: mean of ((x - mu) / s)^2 over channels and patch
  *
- * x, mu [C, F, H, W], H and W even; noise: the error's e.
+ * x, mu [C, F, H, W], H and W even; noise: the error's e; most [F, H/2, W/2]: m, zeros after each first frame.
  */
-void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, size_t F, size_t H, size_t W);
+void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, float *most, size_t F, size_t H,
+                            size_t W);
 
 #endif

@@ -6,8 +6,10 @@ python export.py windows [FOLDER]       from the averaged weights at the end of 
 
 import json
 import pathlib
+import re
 import shutil
 import sys
+import textwrap
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -24,12 +26,14 @@ from tokenizer import END, MAX_TEXT, PAD, UNKNOWN, Tokenizer
 
 SAMPLER = {
     "kind": "renoise",              # two subjects in half as many pictures as with euler
+    "renoise_until": 0.7,           # while the layout forms: what is drawn last, rain and shapes, it would only harm
     "shift": 3.0,
     "first_steps": 12,
     "first_guidance": 2.0,
     "next_steps": 1,              # more leave a grid of noise that grows from frame to frame
     "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
+    "change_noise": 0.02,           # spread_next's: what stands still stays, in place of collecting errors
     "turn_every": 20,               # latent frames after which one is drawn as a first one: what drifted is forgotten
 }
 HEAD = 64
@@ -42,7 +46,10 @@ def part(weights, prefix):
 
 def write_json(path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    def in_lines(numbers):
+        words = " ".join(numbers[0].split()).replace("[ ", "[").replace(" ]", "]")
+        return textwrap.fill(words, 120, subsequent_indent="    ", break_on_hyphens=False)
+    path.write_text(re.sub(r"\[[^][{}]*\]", in_lines, json.dumps(value, indent=2)) + "\n")
 
 
 def write_transformer(folder, weights):
@@ -94,7 +101,12 @@ def write_decoder(folder):
         "scaling_factor": 1.0} | network)
 
 
+def numbers(values):
+    return [round(float(v), 6) for v in values.flatten()]
+
+
 def write_description(folder, weights):
+    still, still_bias = Codec().still()
     write_json(folder / "sora.json", {
         "format": 1, "family": "pocket", "licence": "CC0-1.0",
         "width": FULL[1], "height": FULL[0], "rate": RATE, "frames": 81,
@@ -103,8 +115,8 @@ def write_description(folder, weights):
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
         "sampler": SAMPLER,
-        "spread": [round(float(v), 6) for v in weights["spread"].flatten()],
-        "spread_next": [round(float(v), 6) for v in weights["spread_next"].flatten()]})
+        "spread": numbers(weights["spread"]), "spread_next": numbers(weights["spread_next"]),
+        "still": numbers(still.T), "still_bias": numbers(still_bias)})
     write_json(folder / "model_index.json", {
         "_class_name": "SoraPocketPipeline", "_diffusers_version": "0.35.0",
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],

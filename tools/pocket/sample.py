@@ -35,6 +35,8 @@ class Exported:
             getattr(self.model, part).load_state_dict(weights)
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
+        bias = torch.tensor(self.about["still_bias"])
+        self.model.still = torch.tensor(self.about["still"]).view(len(bias), -1), bias[:, None, None]
         self.decoder = Decoder(folder / "vae")
         self.model.eval()
 
@@ -67,6 +69,19 @@ def times(steps, shift):
     return (shift * u / (1 + (shift - 1) * u)).tolist()
 
 
+def standing_still(x, still):
+    """x [B, 1, C, H, W] -> the latents of its last pictures, standing still, as near as the components allow."""
+    return torch.einsum("dc,bfchw->bfdhw", still[0], x) + still[1]
+
+
+def settled(x, mu, spread, noise, most):
+    """What x [B, 1, C, H, W] changes of mu without the share that is error: noise, in patches, in units of spread.
+    most [B, 1, H/2, W/2]: the largest changes since a first frame. -> x, most"""
+    most = torch.maximum(most, torch.nn.functional.avg_pool2d(((x - mu) / spread).square().mean(2), 2))
+    gain = (1 - noise / most.clamp_min(max(noise, 1e-9))).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    return mu + gain[:, :, None] * (x - mu), most
+
+
 @torch.no_grad()
 def generate(model, text, empty, frames, noise, sampler):
     """Latent frames of clips that have one prompt each.
@@ -92,10 +107,14 @@ def generate(model, text, empty, frames, noise, sampler):
             if guidance != 1:
                 x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
                 x0 = x0_empty + guidance * (x0 - x0_empty)
-            if sampler["kind"] == "renoise" and k < steps:
+            if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
             else:
                 x = x0 + then / now * (x - x0)
+        if begins:
+            x, most = standing_still(x, model.still), torch.zeros(b, 1, ROWS // 2, COLUMNS // 2)
+        else:
+            x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
         t = torch.full((b, 1), sampler["context_time"])
         _, new = model.estimate(x, t, mu, known, text, rope, caches)
         caches = new if caches is None else [
