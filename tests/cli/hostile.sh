@@ -220,10 +220,12 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["family"] = "wan"' "not supported yet"
     pocket 'del c["position_waves"]' position_waves
     pocket 'c["position_waves"].append(9)' waves
-    pocket 'c["spread"].pop(); c["spread_next"].pop()' "spread has 31 numbers"
+    pocket 'c["spread"].pop(); c["spread_next"].pop(); del c["still"]; del c["still_bias"]' "spread has 31 numbers"
+    pocket 'c["still"].pop()' "still has 1023 numbers"
+    pocket 'c["still"][40] = 1e9' "number 40 of still is 1e+09"
     pocket 'c["spread"] = [1.0] * 1000' spread
     pocket 'c["spread"][3] = 0' "spread of channel 3"
-    pocket 'del c["spread"]; del c["spread_next"]' spread
+    pocket 'del c["spread"]; del c["spread_next"]; del c["still"]; del c["still_bias"]' spread
     pocket 'del c["sampler"]' sampler
     pocket 'del c["chunk_latents"]' chunk_latents
     pocket 'c["chunk_frames"] = 5' chunk_frames
