@@ -36,7 +36,7 @@ void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size
 /*
  * What the estimate of a later frame changes of the one before is true change and error.  Patches of 2x2 in which it was never
  * larger than the error keep what they show, in others it is made smaller by the error's share (Wiener's rule): so what stands still
- * does not collect errors frame after frame, and what has moved on leaves nothing behind.
+ * does not collect errors frame after frame, and the model goes on to clear what something that moved on has left.
  *
  *   x = mu + max(0, 1 - noise / m) (x - mu),    m = max(m, e),    e: mean of ((x - mu) / s)^2 over channels and patch
  *

@@ -75,8 +75,7 @@ struct sr_sampler;
 sora_result sr_sampler_open(struct sr_sampler **m, const struct sr_schedule *s, size_t n, sora_error *err);
 void sr_sampler_close(struct sr_sampler **m);
 void sr_sampler_reset(struct sr_sampler *m);
-/* One step k: x [n] becomes the sample at sigma[k + 1].  v [n]: network output; noise [n]: new, where
- * k < renoised. */
+/* One step k: x [n] becomes the sample at sigma[k + 1].  v [n]: network output; noise [n]: new, where k < renoised. */
 void sr_sampler_step(struct sr_sampler *m, int k, float *x, const float *v, const float *noise);
 
 #endif
