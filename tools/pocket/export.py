@@ -46,8 +46,8 @@ def part(weights, prefix):
 
 def write_json(path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
-    def in_lines(numbers):
-        words = " ".join(numbers[0].split()).replace("[ ", "[").replace(" ]", "]")
+    def in_lines(found):                                        # lists, in place of an entry a line
+        words = " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]")
         return textwrap.fill(words, 120, subsequent_indent="    ", break_on_hyphens=False)
     path.write_text(re.sub(r"\[[^][{}]*\]", in_lines, json.dumps(value, indent=2)) + "\n")
 

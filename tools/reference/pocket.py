@@ -16,15 +16,16 @@ from safetensors.torch import load_file, save_file
 
 MODEL = pathlib.Path(__file__).resolve().parents[2] / "models" / "pocket"
 SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "pocket" / "sample.py"
+sys.path.insert(0, str(SAMPLE.parent))
+from sample import times  # noqa: E402
 
 
 def main(out):
     about, dice = json.loads((MODEL / "sora.json").read_text()), torch.Generator().manual_seed(5)
     channels, rows, columns = about["latent"]
-    # u = 1 - k / n is where step k starts, t = shift u / (1 + (shift - 1) u); noise is added where t is not below the limit
-    steps, shift, limit = (about["sampler"][k] for k in ("first_steps", "shift", "renoise_until"))
-    renoised = [k for k in range(steps) if (u := 1 - k / steps) * shift / (1 + (shift - 1) * u) >= limit]
-    noise = {f"renoise.{k}" if k else "noise": torch.randn(channels, 3, rows, columns, generator=dice) for k in renoised}
+    sampler = about["sampler"]
+    noise = {f"renoise.{k}" if k else "noise": torch.randn(channels, 3, rows, columns, generator=dice)
+             for k, t in enumerate(times(sampler["first_steps"], sampler["shift"])) if t >= sampler["renoise_until"]}
     with tempfile.TemporaryDirectory() as top:
         save_file(noise, f"{top}/noise.safetensors")
         subprocess.run([sys.executable, SAMPLE, "a red balloon over green hills", "--frames", "9",
