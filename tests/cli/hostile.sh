@@ -220,6 +220,8 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["family"] = "wan"' "not supported yet"
     pocket 'del c["position_waves"]' position_waves
     pocket 'c["position_waves"].append(9)' waves
+    pocket 'c["lora"] = "more.safetensors"' m/more.safetensors
+    pocket 'c["lora"] = "README.md"' m/README.md
     pocket 'c["spread"].pop(); c["spread_next"].pop(); del c["still"]; del c["still_bias"]' "spread has 31 numbers"
     pocket 'c["still"].pop()' "still has 1023 numbers"
     pocket 'c["still"][40] = 1e9' "number 40 of still is 1e+09"

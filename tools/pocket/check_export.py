@@ -9,6 +9,7 @@ import sys
 
 import torch
 from diffusers import WanTransformer3DModel
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 import decoder
@@ -41,6 +42,8 @@ def text_difference(e, folder):
 def transformer_difference(e, folder):
     """One frame, a time for each token, as Wan2.2's expand_timesteps gives them."""
     reference = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32).eval()
+    if "lora" in e.about:
+        reference.load_lora_adapter(load_file(folder / e.about["lora"]), prefix=None)
     x = torch.randn(4, 1, reference.config.in_channels, 18, 32)
     t, text = torch.tensor([[1.0], [0.7], [0.3], [0.04]]), e.model.text_encoder(e.tokenizer(PROMPTS))
     ours, _ = e.model.transformer(x, t, text, rope_tables([0]))

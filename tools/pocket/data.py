@@ -16,21 +16,21 @@ EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has s
 SUBJECT_WEIGHT = 4.0                # in the loss, of patches where the subject is or was: they are few, and learned last
 OFTEN = {"kite": 2.0, "balloon": 1.5}                           # drawn more often than others: shapes that are learned last
 END = 1                             # the one piece of an empty prompt
-MOTION, SUBJECT = (list(TABLES).index(k) for k in ("motion", "subject"))
+MOTION, SUBJECT, CAMERA = (list(TABLES).index(k) for k in ("motion", "subject", "camera"))
 KEYS = ("latents", "words", "subject", "cut", "attributes")
 
 
 class Batch:
     """x0 [B, F, C, H, W]; previous, the same, zero where known [B, F] is not set: first frames, and those of a new
     prompt; given [B]: frame 0 is only there to be seen; words [B, S, T] of S prompts, which [B, F]; weight
-    [B, F, 1, H, W]."""
+    [B, F, 1, H, W]; pans [B]: the camera does."""
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
 
     def frames(self, some):
         """Some of the frames: a slice."""
-        return Batch(words=self.words, given=self.given,
+        return Batch(words=self.words, given=self.given, pans=self.pans,
                      **{k: getattr(self, k)[:, some] for k in ("x0", "previous", "known", "which", "weight")})
 
     def columns(self, first, count):
@@ -38,7 +38,7 @@ class Batch:
         def part(x):
             at = first.view(-1, 1, 1, 1, 1) + torch.arange(count, device=x.device)
             return x.gather(-1, at.expand(*x.shape[:-1], -1))
-        return Batch(words=self.words, given=self.given, known=self.known, which=self.which,
+        return Batch(words=self.words, given=self.given, pans=self.pans, known=self.known, which=self.which,
                      **{k: part(getattr(self, k)) for k in ("x0", "previous", "weight")})
 
     def arguments(self, t, noise, rope):
@@ -48,10 +48,12 @@ class Batch:
 
 
 class Scenes:
-    """What make_data.py wrote, on the device; refresh() takes in what was written meanwhile."""
+    """What make_data.py wrote, on the device; refresh() takes in what was written meanwhile. Of several processes each has a share
+    of its own: rank of world."""
 
-    def __init__(self, kind, device=torch.device("cpu")):
+    def __init__(self, kind, device=torch.device("cpu"), rank=0, world=1):
         self.kind, self.device, self.seen, self.tables = kind, device, set(), None
+        self.rank, self.world = rank, world
         self.still = tuple(v.to(device) for v in Codec().still())
         self.refresh()
         if self.tables is None:
@@ -62,11 +64,14 @@ class Scenes:
         if not new:
             return
         self.seen.update(new)
-        parts = [np.load(f) for f in new]
+        mine = new[self.rank::self.world] or new[:self.tables is None]
+        if not mine:
+            return
+        parts = [np.load(f) for f in mine]
         more = {k: np.concatenate([p[k] for p in parts]) for k in KEYS}
         more["share"] = np.array([OFTEN.get(s, 1.0) for s in SUBJECTS])[more["attributes"][:, 0, SUBJECT]]
         more["told"] = told(more["words"], more["attributes"][..., MOTION])
-        more = {k: torch.from_numpy(v.astype(_kept(k))).to(self.device) for k, v in more.items()}
+        more = {k: torch.from_numpy(v.astype(_kept(k), copy=False)).to(self.device) for k, v in more.items()}
         self.tables = more if self.tables is None else {k: torch.cat([self.tables[k], v]) for k, v in more.items()}
 
     def keep_fresh(self, seconds=10):
@@ -90,13 +95,13 @@ class Scenes:
 
         A first frame stands still: a clip shows its last picture only, and where things go from there the prompt tells.
         turn: of streams, the frame that is drawn anew as a first one, or 0; then more of them show a subject that goes
-        somewhere, and their captions say so. noise: a torch.Generator of the device.
+        somewhere, and their captions say so, or a camera that pans. noise: a torch.Generator of the device.
         """
         tables = self.tables
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
-        stored, goes = tables["latents"].shape[1], tables["attributes"][:, 0, MOTION] > 0
-        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes)
+        stored, goes, pans = tables["latents"].shape[1], *(tables["attributes"][:, 0, k] > 0 for k in (MOTION, CAMERA))
+        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes) * (1.0 + pans)
         rows = torch.multinomial(share, count, replacement=True, generator=noise)
         cut = tables["cut"][rows]
         start = ((random(count) < 0.5) & (stored > length)).long()
@@ -122,7 +127,7 @@ class Scenes:
         empty[0] = END
         if turn is None:
             words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
-        return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
+        return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0, pans=pans[rows],
                      weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes the folder that is shipped, in Diffusers layout, weights in f16.
 
-python export.py windows [FOLDER]       from the averaged weights at the end of a stage
+python export.py windows [FOLDER]       from the averaged weights at the end of a stage; where that learned low-rank additions, these
+                                        and the shipped transformer, to which they are added
 """
 
 import json
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import UMT5Config, UMT5EncoderModel
 
 import decoder
+import low_rank
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
 from pocket import POSITION, SHAPE, WAVES
@@ -59,6 +61,12 @@ def write_transformer(folder, weights):
         ffn_dim=SHAPE["inner"], num_layers=SHAPE["layers"], cross_attn_norm=True, qk_norm="rms_norm_across_heads", eps=1e-6)
     model.load_state_dict(part(weights, "transformer"))
     model.half().save_pretrained(folder)
+
+
+def write_additions(folder, additions):
+    if folder != paths.MODEL:
+        shutil.copytree(paths.MODEL / "transformer", folder / "transformer", dirs_exist_ok=True)
+    shutil.copyfile(additions, folder / low_rank.FILE)
 
 
 def write_text_encoder(folder, weights, vocabulary):
@@ -105,7 +113,7 @@ def numbers(values):
     return [round(float(v), 6) for v in values.flatten()]
 
 
-def write_description(folder, weights):
+def write_description(folder, weights, lora):
     still, still_bias = Codec().still()
     write_json(folder / "sora.json", {
         "format": 1, "family": "pocket", "licence": "CC0-1.0",
@@ -114,7 +122,7 @@ def write_description(folder, weights):
         "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
-        "sampler": SAMPLER,
+        **({"lora": low_rank.FILE} if lora else {}), "sampler": SAMPLER,
         "spread": numbers(weights["spread"]), "spread_next": numbers(weights["spread_next"]),
         "still": numbers(still.T), "still_bias": numbers(still_bias)})
     write_json(folder / "model_index.json", {
@@ -129,13 +137,16 @@ def write_description(folder, weights):
 
 def main(stage, folder=paths.MODEL):
     folder = pathlib.Path(folder)
-    file = paths.WORK / f"{stage}.safetensors"
+    file, additions = (paths.WORK / f"{stage}{end}" for end in (".safetensors", "-lora.safetensors"))
     weights = load_file(file)
-    write_transformer(folder / "transformer", weights)
+    if additions.exists():
+        write_additions(folder, additions)
+    else:
+        write_transformer(folder / "transformer", weights)
     write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
     write_tokenizer(folder / "tokenizer")
     write_decoder(folder / "vae")
-    write_description(folder, weights)
+    write_description(folder, weights, lora=additions.exists())
     for part_file in folder.rglob("*.*"):
         part_file.chmod(0o644)
     with safe_open(file, "pt") as f:

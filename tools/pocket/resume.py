@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+import low_rank
 import paths
 from judge import FILES
 
@@ -39,7 +40,11 @@ def write_weights(folder):
     for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
         for k, v in load_file(folder / part / f"{file}.safetensors").items():
             if k != "encoder.embed_tokens.weight":              # a second name of shared.weight
-                weights[f"{part}.{k}"] = v
+                weights[f"{part}.{k}"] = v.float()
+    if "lora" in about:
+        additions = load_file(folder / about["lora"])
+        low_rank.add(weights, additions, "transformer.")
+        save_file(additions, paths.WORK / "shipped-lora.safetensors")
     for name in ("spread", "spread_next"):
         weights[name] = torch.tensor(about[name])[:, None, None]
     save_file(weights, paths.WORK / "shipped.safetensors")

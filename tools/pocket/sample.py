@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import low_rank
 import paths
 from codec import CHANNELS, COLUMNS, ROWS
 from decoder import Refiner
@@ -32,6 +33,8 @@ class Exported:
         for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
             weights = load_file(folder / part / f"{file}.safetensors")
             weights = {k: v.float() for k, v in weights.items() if k != "encoder.embed_tokens.weight"}
+            if part == "transformer" and "lora" in self.about:
+                low_rank.add(weights, load_file(folder / self.about["lora"]))
             getattr(self.model, part).load_state_dict(weights)
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])

@@ -23,8 +23,10 @@ import time
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+import low_rank
 import paths
 import transformer
 from codec import COLUMNS
@@ -32,6 +34,7 @@ from data import Scenes
 from muon import Muon
 from pocket import SHAPE, Pocket
 from precision import Product, best_dtype
+from sample import settled
 from tokenizer import Tokenizer
 from transformer import rope_tables
 
@@ -42,8 +45,11 @@ TURNED = 0.75                       # of the batches of streams, those with a fr
 FROM_NOISE = 0.85                   # of the other frames, those that are estimated from noise alone, as a stream does it
 SEEN = 4                            # latent frames that the next one sees: `window` of sora.json
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
+PAN_CHANGE, PAN_IMPORTANCE = 0.3, 8.0       # see importance_of()
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
+CHANGE_NOISE = 0.02                 # `change_noise` of sora.json
+OWN_START = 0.7                     # most noise of what first frames are made of in streams
 OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
 ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
@@ -107,8 +113,10 @@ class Stage:
     def __init__(self, name, batch, image_share, stream_share, device):
         self.name, self.batch, self.device = name, batch, device
         self.image_share, self.stream_share = image_share, stream_share
-        self.images = Scenes("images", device)
-        self.clips, self.streams = (Scenes(k, device) if name != "images" else None for k in ("clips", "streams"))
+        def scenes(kind):
+            return Scenes(kind, device, dist.get_rank(), dist.get_world_size())
+        self.images = scenes("images")
+        self.clips, self.streams = (scenes(k) if name != "images" else None for k in ("clips", "streams"))
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
         if self.streams:
             self.length = self.streams.tables["latents"].shape[1]
@@ -134,6 +142,7 @@ class Stage:
             z = z[cut == z.shape[1]].float()
             spreads["spread_next"] = (z[:, 1:] - z[:, :-1]).std((0, 1, 3, 4))
         for name, value in spreads.items():
+            dist.broadcast(value, 0)                            # each process has other scenes
             for m in (trainer.model, trainer.average):
                 setattr(m, name, value[:, None, None].clone())
 
@@ -161,12 +170,14 @@ class Stage:
             amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
             return (1 - amount) * z + amount * dice.normal(*z.shape)
         b, place = self.part(dice, self.streams.draw(dice.generator, self.batch // 2, self.length, turn), model.positions)
-        patches = self.part_rope[0].shape[0] // self.length
+        patches, importance = self.part_rope[0].shape[0] // self.length, importance_of(b, model.spread_next)
         def rope(at):
             return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        z, mu, caches = spoiled(b.x0[:, :1]), b.previous[:, :1], None
+        z, mu, caches = self.begun(dice, model, b, text, rope(0), place), b.previous[:, :1], None
+        z = torch.where(dice.uniform(len(z), 1, 1, 1, 1) < 0.5, z, spoiled(b.x0[:, :1]))
+        most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
         for at in range(1, self.length):
             now = b.frames(slice(at, at + 1))
             caches = model.remembered(z, mu, torch.full_like(now.known, TOLD_TIME, dtype=z.dtype), text, rope(at - 1), caches, place, SEEN)
@@ -176,8 +187,21 @@ class Stage:
             else:
                 mu, t = z, torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
             loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(mu=mu, caches=caches, place=place))
-            yield loss, torch.ones_like(now.known), t
-            z = spoiled(now.x0) if at == turn else z.detach()
+            yield loss, importance, t
+            if at == turn:
+                z = torch.where(t[..., None, None, None] < OWN_START, z.detach(), spoiled(now.x0))
+                most = torch.zeros_like(most)
+            else:
+                z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
+
+    @torch.no_grad()
+    def begun(self, dice, model, b, text, rope, place):
+        """First frames of streams as the model makes them of the true ones behind noise: with less detail, and errors of its own."""
+        x0 = b.x0[:, :1]
+        t = OWN_START * dice.uniform(len(x0), 1)
+        x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
+        z, _ = model.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
+        return self.streams.stand_still(z[:, 0])[:, None]
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
@@ -218,6 +242,13 @@ class Stage:
                 dict(mu=mu, seen=seen, seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))), counts
 
 
+def importance_of(b, spread):
+    """How much streams count, [B, 1]: more where the camera pans over what has little texture: the whole change is small there,
+    and would never be learned."""
+    change = ((b.x0[:, 1:] - b.x0[:, :-1]) / spread).square().mean(2) * (b.weight[:, 1:, 0] == 1)
+    return torch.where(b.pans, (PAN_CHANGE / change.mean((1, 2, 3))).clamp(1, PAN_IMPORTANCE), 1.0)[:, None]
+
+
 def average_gradients(parameters, world, parts):
     """Over the processes, and the parts that were added up in each. One all-reduce of everything: small messages cost more than
     big ones."""
@@ -236,7 +267,7 @@ def split_parameters(model):
     """Matrices of blocks for Muon; embeddings, norms, biases, tables and what joins the outside for AdamW."""
     def is_block_matrix(name, p):
         return p.ndim == 2 and ".block" in name and "relative_attention_bias" not in name
-    named = list(model.named_parameters())
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     return [p for n, p in named if is_block_matrix(n, p)], [p for n, p in named if not is_block_matrix(n, p)]
 
 
@@ -267,14 +298,23 @@ class Trainer:
     """The model, the average of its weights, both optimisers, and how far they are; all that a checkpoint holds."""
 
     def __init__(self, device, compiled):
-        self.model = Pocket(Tokenizer().size, **SHAPE).to(device)
-        self.average, self.step, self.seen = copy.deepcopy(self.model), 0, 0
-        self.parameters = list(self.model.parameters())
-        matrices, self.others = split_parameters(self.model)
-        self.muon = Muon(matrices)
-        self.adam = torch.optim.AdamW(self.others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.model, self.step, self.seen = Pocket(Tokenizer().size, **SHAPE).to(device), 0, 0
+        self._prepare()
         if compiled:
             transformer.compile_kernels()
+
+    def _prepare(self):
+        self.average = copy.deepcopy(self.model)
+        self.parameters, self.averages = ([p for p in m.parameters() if p.requires_grad] for m in (self.model, self.average))
+        matrices, self.others = split_parameters(self.model)
+        self.muon = Muon(matrices)
+        self.adam = torch.optim.AdamW([dict(params=self.others)], lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+
+    def learn_additions(self, rank, file):
+        """From now on, to the averaged weights as they are; those in file, if it is there, are among them and learn on."""
+        self.model.load_state_dict(self.average.state_dict())
+        low_rank.begin(self.model, rank, load_file(file) if file.exists() else None)
+        self._prepare()
 
     def load(self, file, device):
         """A checkpoint; where there is none, the averaged weights alone, with fresh optimisers."""
@@ -311,7 +351,7 @@ class Trainer:
         self.step, self.seen = self.step + 1, self.seen + frames
         decay = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
 
 
 def run_stage(stage, trainer, clock, say, rate, world):
@@ -335,10 +375,15 @@ def run_stage(stage, trainer, clock, say, rate, world):
             saved_at = time.time()
     if rank == 0:
         trainer.save(file)
-        save_file({k: v.half().contiguous() for k, v in trainer.average.state_dict().items()},
-                  file.with_suffix(".safetensors"), metadata=dict(steps=str(trainer.step), seen=str(trainer.seen)))
+        for state, end in ((low_rank.merged(trainer.average), ".safetensors"),
+                           (low_rank.additions(trainer.average.transformer), "-lora.safetensors")):
+            to = paths.WORK / (stage.name + end)
+            to.unlink(missing_ok=True)
+            if state:
+                save_file({k: v.half().contiguous() for k, v in state.items()}, to,
+                          metadata=dict(steps=str(trainer.step), seen=str(trainer.seen)))
         print(f"end of {stage.name}: {trainer.step} steps, {trainer.seen} frames, {len(stage.images)} images, "
-              f"{len(stage.clips or ())} clips, {len(stage.streams or ())} streams", flush=True)
+              f"{len(stage.clips or ())} clips, {len(stage.streams or ())} streams in each process", flush=True)
 
 
 def work(rank, options):
@@ -349,8 +394,12 @@ def work(rank, options):
     Product.dtype = torch.float32 if options.f32 else best_dtype(device)
     torch.manual_seed(0)
     trainer, own = Trainer(device, not options.eager), paths.WORK / f"{options.stages[0]}.pt"
-    if own.exists() or options.start:
-        trainer.load(own if own.exists() else paths.WORK / f"{options.start}.pt", device)
+    if options.start and not own.exists():
+        trainer.load(paths.WORK / f"{options.start}.pt", device)
+    if options.low_rank:
+        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors")
+    if own.exists():
+        trainer.load(own, device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
         stage = Stage(name, options.batch, options.image_share, options.stream_share, device)
@@ -377,6 +426,8 @@ def main():
                         help="batches of single pictures in the later stages, so that beginnings stay good")
     parser.add_argument("--stream-share", type=float, default=0.5,
                         help="of the batches of windows, those of streams: frames one by one after a first one that stands still")
+    parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
+                        help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py)")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Low-rank additions to a trained model: every matrix W of the transformer's blocks becomes W + up down, where W stays as it is.
+
+So a new version is a file of two megabytes beside the old weights (`lora` in sora.json), in place of all of them again.
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The names in the file are peft's.
+"""
+
+import torch
+import torch.nn as nn
+from torch.nn.utils import parametrize
+
+FILE = "lora.safetensors"
+NAMES = {"up": "lora_B.weight", "down": "lora_A.weight"}
+
+
+class Addition(nn.Module):
+    """up [out, rank] is zero at first, down [rank, in] is not, or neither could learn."""
+
+    def __init__(self, rows, columns, rank):
+        super().__init__()
+        self.up = nn.Parameter(torch.zeros(rows, rank))
+        self.down = nn.Parameter(nn.init.orthogonal_(torch.empty(rank, columns)))
+
+    def forward(self, weight):
+        return weight + self.up @ self.down
+
+
+def layers(transformer):
+    return [(name, m) for name, m in transformer.named_modules() if name.startswith("blocks.") and isinstance(m, nn.Linear)]
+
+
+def begin(model, rank, found=None):
+    """From now on only they and the text encoder learn, which is small; found: names and tensors of those that are in the weights
+    already, of the same rank."""
+    model.transformer.requires_grad_(False)
+    for name, m in layers(model.transformer):
+        addition = Addition(*m.weight.shape, rank).to(m.weight.device)
+        if found:
+            addition.load_state_dict({k: found[f"{name}.{v}"].float() for k, v in NAMES.items()})
+            m.weight.data -= (addition.up @ addition.down).detach()
+        parametrize.register_parametrization(m, "weight", addition)
+
+
+def additions(transformer):
+    """-> {peft's name: tensor}, of those that begin() made"""
+    return {f"{name}.{NAMES[k]}": v.detach() for name, m in layers(transformer) if parametrize.is_parametrized(m)
+            for k, v in m.parametrizations.weight[0].named_parameters()}
+
+
+def add(weights, found, prefix=""):
+    """To f32 weights of a transformer, whose names begin with prefix, those that are found in such a file."""
+    for k, up in found.items():
+        if k.endswith(NAMES["up"]):
+            name = k.removesuffix("." + NAMES["up"])
+            weights[f"{prefix}{name}.weight"] += up.float() @ found[f"{name}.{NAMES['down']}"].float()
+
+
+def merged(model):
+    """-> the state of model, as if it had its additions for good"""
+    state = {k.replace("parametrizations.weight.original", "weight"): v for k, v in model.state_dict().items()
+             if ".parametrizations.weight.0." not in k}
+    for name, m in layers(model.transformer):
+        if parametrize.is_parametrized(m):
+            state[f"transformer.{name}.weight"] = m.weight.detach()
+    return state
