@@ -503,6 +503,41 @@ START_TEST(test_pocket_continue)
 }
 END_TEST
 
+/* Additions to the shipped weights: of nothing, the same frames; of something, others, from the same noise. */
+START_TEST(test_pocket_lora)
+{
+    enum { WIDTH = 256 };
+    static float down[WIDTH], up[WIDTH];
+    const struct sr_named t[] = { { "blocks.0.attn1.to_q.lora_A.weight", down, 2, { 1, WIDTH } },
+                                  { "blocks.0.attn1.to_q.lora_B.weight", up, 2, { WIDTH, 1 } } };
+    const size_t n = 9 * (size_t)(3 * 128 * 72);
+    char dir[] = "/tmp/sora-pocket-XXXXXX", path[100];
+    sora_options o;
+    struct film plain, none, more;
+    double e;
+
+    pocket_with(dir, "\"sampler\"", "\"lora\": \"more.safetensors\", \"sampler\"");
+    snprintf(path, sizeof path, "%s/more.safetensors", dir);
+    pocket_options(&o);
+    o.frames = 9;
+    plain = must_shoot(&o);
+    o.model = dir;
+    for (int i = 0; i < WIDTH; i++) down[i] = i % 3 - 1.0f;
+    ck_assert_int_eq(sr_safetensors_write(path, t, SR_COUNT(t), NULL), SORA_OK);
+    none = must_shoot(&o);
+    for (int i = 0; i < WIDTH; i++) up[i] = 0.3f;
+    ck_assert_int_eq(sr_safetensors_write(path, t, SR_COUNT(t), NULL), SORA_OK);
+    more = must_shoot(&o);
+    ck_assert_mem_eq(none.rgb, plain.rgb, n * sizeof(float));
+    e = rel_l2(more.rgb, plain.rgb, n);
+    ck_assert_msg(e > 0.01 && e < 0.5, "the additions change the frames by %g", e);
+    film_free(&plain);
+    film_free(&none);
+    film_free(&more);
+    remove_folder(dir);
+}
+END_TEST
+
 /* A first frame again, but one that sees the past: other pictures than after a restart; it comes in without a jump. */
 START_TEST(test_pocket_turn)
 {
@@ -625,6 +660,7 @@ int main(void)
     tcase_add_test(pocket, test_pocket);
     tcase_add_test(pocket, test_pocket_samplers);
     tcase_add_test(pocket, test_pocket_continue);
+    tcase_add_test(pocket, test_pocket_lora);
     tcase_add_test(pocket, test_pocket_turn);
     tcase_add_test(pocket, test_pocket_turn_every);
     tcase_add_test(pocket, test_pocket_guidance);
