@@ -64,7 +64,7 @@ def write_transformer(folder, weights):
 
 
 def write_additions(folder, additions):
-    if folder != paths.MODEL:
+    if folder.resolve() != paths.MODEL:
         shutil.copytree(paths.MODEL / "transformer", folder / "transformer", dirs_exist_ok=True)
     shutil.copyfile(additions, folder / low_rank.FILE)
 

@@ -30,8 +30,8 @@ def layers(transformer):
 
 
 def begin(model, rank, found=None):
-    """From now on only they and the text encoder learn, which is small; found: names and tensors of those that are in the weights
-    already, of the same rank."""
+    """From now on only additions and the text encoder learn, which is small. found: names and tensors of additions that are in the
+    weights already, of the same rank."""
     model.transformer.requires_grad_(False)
     for name, m in layers(model.transformer):
         addition = Addition(*m.weight.shape, rank).to(m.weight.device)

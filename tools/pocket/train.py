@@ -308,7 +308,7 @@ class Trainer:
         self.parameters, self.averages = ([p for p in m.parameters() if p.requires_grad] for m in (self.model, self.average))
         matrices, self.others = split_parameters(self.model)
         self.muon = Muon(matrices)
-        self.adam = torch.optim.AdamW([dict(params=self.others)], lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.adam = torch.optim.AdamW(self.others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
     def learn_additions(self, rank, file):
         """From now on, to the averaged weights as they are; those in file, if it is there, are among them and learn on."""
