@@ -43,7 +43,7 @@ START_TEST(test_pocket)
         read_text(&a,
                   "{\"format\": 1, \"family\": \"pocket\", \"licence\": \"CC0-1.0\", \"width\": 512, \"height\": 288,"
                   "\"rate\": 16, \"frames\": 81, \"latent\": [2, 18, 32], \"text_tokens\": 32, \"text_unknown\": 2,"
-                  "\"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
+                  "\"motion\": \"m.safetensors\", \"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
                   "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
                   "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
                   "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
@@ -52,7 +52,7 @@ START_TEST(test_pocket)
         SORA_OK);
     ck_assert(a.width == 512 && a.height == 288 && a.rate == 16 && a.frames == 81 && a.latent[0] == 2 &&
               a.latent[2] == 32);
-    ck_assert(!strcmp(a.licence, "CC0-1.0") && a.text_tokens == 32 && a.nwaves == 2 && a.waves[1] == 3);
+    ck_assert(!strcmp(a.licence, "CC0-1.0") && !strcmp(a.motion, "m.safetensors") && a.text_tokens == 32 && a.nwaves == 2 && a.waves[1] == 3);
     ck_assert(a.chunk_latents == 1 && a.chunk_frames == 4 && a.prompt_change == SR_CHANGE_CONTINUE);
     ck_assert(a.sampler.scheduled && !strcmp(a.sampler.kind, "euler") && a.sampler.shift == 3 &&
               a.sampler.first_steps == 12);
@@ -130,6 +130,7 @@ START_TEST(test_refused)
         { "\"sampler\": {\"timesteps\": [500], \"shift\": 5}", "and so is sampler.shift" },
         { "\"sampler\": {\"timesteps\": [500], \"next_steps\": 1}", "and so is sampler.next_steps" },
         { "\"lora\": \"../lora.pt\"", "lora is \"../lora.pt\"" },
+        { "\"motion\": \"/m\"", "motion is \"/m\"" },
         { "\"lora_scale\": 1", "lora_scale is there, lora is not" },
         { "\"lora\": \"a\", \"lora_scale\": 1e9", "lora_scale" },
         { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}",

@@ -112,25 +112,37 @@ static bool has_bf16(void)
     return has;
 }
 
-static void compare(const char *folder, bool all_levels)
+/* motion: a file of filters, with which the reference made `out` */
+static void compare_with(const char *folder, bool all_levels, const char *motion, const char *out)
 {
     struct fixture f;
+    struct sr_model_setup s;
     struct sr_model_input in;
 
     fixture_read(&f, folder);
+    s = (struct sr_model_setup){ .F = f.F, .H = f.H, .W = f.W, .prompts = 2, .motion = motion };
     for (size_t i = all_levels ? 0 : SR_COUNT(levels) - 1; i < SR_COUNT(levels); i++) {
-        fixture_open(&f, folder, SR_F32, levels[i], 1 + (int)i % 2, NULL);
+        fixture_open(&f, folder, SR_F32, levels[i], 1 + (int)i % 2, &s);
         in = input_of(&f);
-        assert_rel_l2(forward(&f, 0, &in), (const float *)io_find(&f, "out")->data, f.n, 1e-4);
+        assert_rel_l2(forward(&f, 0, &in), (const float *)io_find(&f, out)->data, f.n, 1e-4);
         fixture_close_model(&f);
     }
     if (has_bf16()) {
-        fixture_open(&f, folder, SR_BF16, ~0u, 2, NULL);
+        fixture_open(&f, folder, SR_BF16, ~0u, 2, &s);
         in = input_of(&f);
-        assert_rel_l2(forward(&f, 0, &in), (const float *)io_find(&f, "out")->data, f.n, 2e-2);
+        assert_rel_l2(forward(&f, 0, &in), (const float *)io_find(&f, out)->data, f.n, 2e-2);
         fixture_close_model(&f);
     }
     fixture_close(&f);
+}
+
+static void compare(const char *folder, bool all_levels)
+{
+    char motion[600];
+
+    compare_with(folder, all_levels, NULL, "out");
+    snprintf(motion, sizeof motion, "%s/motion.safetensors", folder);
+    if (access(motion, R_OK) == 0) compare_with(folder, all_levels, motion, "motion.out");
 }
 
 START_TEST(test_parity)

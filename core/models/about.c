@@ -7,7 +7,7 @@
 static const char *const keys[] = {
     "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps",
     "text_tokens", "position_waves", "spread", "spread_next", "still", "still_bias", "chunk_latents", "chunk_frames", "prompt_change",
-    "sampler", "lora", "lora_scale",
+    "sampler", "lora", "lora_scale", "motion",
     /* for people who read it: other files say the same to us */
     "text_unknown", "inputs", "position_channels",
 };
@@ -16,6 +16,16 @@ static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
     "first_guidance", "next_guidance", "window", "sink", "context_time", "change_noise", "turn_every", "cache",
 };
+
+/* The name of a file beside this one. */
+static sora_result read_file_name(char *out, size_t size, const struct sr_config *c, const char *path, const char *key, sora_error *err)
+{
+    sora_result r = sr_config_string(c, key, out, size, err);
+
+    if (r == SORA_OK && strchr(out, '/'))
+        r = sr_fail(err, SORA_ERR_MODEL, "%s: %s is \"%s\"; wanted: the name of a file in the same folder", path, key, out);
+    return r;
+}
 
 static sora_result read_size(struct sr_about *a, const struct sr_config *c, const char *path, sora_error *err)
 {
@@ -38,10 +48,8 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
         return sr_fail(err, SORA_ERR_MODEL, "%s: latent has %zu numbers; wanted: channels, rows, columns", path, n);
     if ((r = sr_config_float(c, "guidance", 0, 100, &a->guidance, err)) < 0) return r;
     if ((r = sr_config_int(c, "steps", 1, 1000, &a->steps, err)) < 0) return r;
-    if ((r = sr_config_string(c, "lora", a->lora, sizeof a->lora, err)) < 0) return r;
-    if (strchr(a->lora, '/'))
-        return sr_fail(err, SORA_ERR_MODEL, "%s: lora is \"%s\"; wanted: the name of a file in the same folder", path,
-                       a->lora);
+    if ((r = read_file_name(a->lora, sizeof a->lora, c, path, "lora", err)) < 0) return r;
+    if ((r = read_file_name(a->motion, sizeof a->motion, c, path, "motion", err)) < 0) return r;
     if (sr_config_has(c, "lora_scale") && !a->lora[0])
         return sr_fail(err, SORA_ERR_MODEL, "%s: lora_scale is there, lora is not; wanted: the name of a file", path);
     a->lora_scale = 1;

@@ -29,6 +29,7 @@ struct sr_about {
     char family[32], licence[64], preset[64];
     char lora[128];             /* file in the folder: additions to the weights */
     double lora_scale;
+    char motion[128];           /* file in the folder: filters of the latent before, of pocket models */
     int64_t width, height, rate, frames;
     int64_t latent[3];          /* C, H, W of a model that works at one size only */
     double guidance;            /* of models that make clips */

@@ -45,6 +45,7 @@ struct sr_model_setup {
     const char *shape;          /* instead of path: random weights of a published shape (bench) */
     const char *lora;           /* file of additions to the weights (weights/lora.h), or NULL */
     double lora_scale;
+    const char *motion;         /* file of filters of the prior (wan.h), or NULL */
     uint64_t seed;
     size_t F, H, W;             /* chunk and latent size */
     size_t window, sink;

@@ -52,7 +52,7 @@ static sora_result load(struct sr_pipeline *p, const struct sr_sink *sink, sora_
     const struct sr_model_setup setup = {
         .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W,
         .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink, .renews = d->sc.change == SR_CHANGE_RECACHE,
-        .lora = d->lora, .lora_scale = d->about.lora_scale,
+        .lora = d->lora, .lora_scale = d->about.lora_scale, .motion = d->motion,
         .prompts = guided(d) ? 2 : 1,
     };
     sora_result r;
@@ -176,6 +176,7 @@ static void close_diffusion(struct sr_pipeline *p)
     sr_ctx_close(&d->c);
     sr_parts_free(&d->parts);
     sr_free(d->lora);
+    sr_free(d->motion);
     sr_free(d);
 }
 
@@ -193,6 +194,12 @@ static sora_result choose_precision(struct sr_diffusion *d, sora_error *err)
     d->precision = bf16 && !(p && !strcmp(p, "f32")) ? SR_BF16 : SR_F32;
     snprintf(d->base.info.precision, sizeof d->base.info.precision, "%s", d->precision == SR_BF16 ? "bf16" : "f32");
     return SORA_OK;
+}
+
+static sora_result file_beside(char **path, const struct sr_diffusion *d, const char *name, sora_error *err)
+{
+    if (!name[0] || (*path = sr_asprintf("%s/%s", d->parts.folder, name))) return SORA_OK;
+    return sr_fail_nomem(err, strlen(name), "a path");
 }
 
 /* Transformer and decoder must speak of the same latents. */
@@ -213,8 +220,8 @@ static sora_result probe_parts(struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s: decodes latents of %d channels, the transformer makes %d; they are of different "
                        "models", d->parts.vae, d->vi.channels, d->mi.channels);
     if ((r = sr_about_read(&d->about, d->parts.folder, err)) < 0) return r;
-    if (d->about.lora[0] && !(d->lora = sr_asprintf("%s/%s", d->parts.folder, d->about.lora)))
-        return sr_fail_nomem(err, sizeof d->about.lora, "a path");
+    if ((r = file_beside(&d->lora, d, d->about.lora, err)) < 0) return r;
+    if ((r = file_beside(&d->motion, d, d->about.motion, err)) < 0) return r;
     if (d->about.found && !d->decode_only && strcmp(d->about.family, d->mi.family))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: family is \"%s\", the transformer's is \"%s\"; they are of different "
                        "models", d->parts.folder, d->about.family, d->mi.family);
@@ -235,6 +242,8 @@ static sora_result check_prior(const struct sr_diffusion *d, sora_error *err)
                        d->stream ? "sampler or spread" : "chunk_latents");
     if (!pocket && d->pre.C)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: spread is there, but the transformer is no pocket model", folder);
+    if (!pocket && d->motion)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: motion is there, but the transformer is no pocket model", folder);
     if (d->pre.C && d->pre.C != d->C)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: spread has %zu numbers; wanted: one for each of %zu channels", folder,
                        d->pre.C, d->C);

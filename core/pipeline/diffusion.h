@@ -39,7 +39,7 @@ struct sr_diffusion {
     struct sr_pipeline base;
     struct sr_parts parts;
     struct sr_about about;
-    char *lora;                     /* path; NULL: none */
+    char *lora, *motion;            /* paths; NULL: none */
     struct sr_model_info mi;
     struct sr_vae_info vi;
     enum sr_type precision;

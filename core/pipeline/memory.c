@@ -90,7 +90,7 @@ static uint64_t memory(const struct sr_diffusion *d, uint64_t weights)
 sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
 {
     const sora_options *o = d->base.job.o;
-    struct files model = { 0 }, text = { 0 }, vae = { 0 }, lora = { 0 };
+    struct files model = { 0 }, text = { 0 }, vae = { 0 }, lora = { 0 }, motion = { 0 };
     sora_info *info = &d->base.info;
     uint64_t resident;
     sora_result r;
@@ -100,10 +100,11 @@ sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
         return r;
     if ((r = add_file(&vae, d->parts.vae, err)) < 0) return r;
     if (d->lora && !d->decode_only && (r = add_file(&lora, d->lora, err)) < 0) return r;
-    info->parameters = model.parameters + text.parameters + vae.parameters;
-    info->weight_bytes = model.bytes + text.bytes + vae.bytes + lora.bytes;
-    types_text(info->types, sizeof info->types, model.types | text.types | vae.types);
-    resident = (model.parameters + vae.parameters) * sr_type_size(d->precision);
+    if (d->motion && !d->decode_only && (r = add_file(&motion, d->motion, err)) < 0) return r;
+    info->parameters = model.parameters + text.parameters + vae.parameters + motion.parameters;
+    info->weight_bytes = model.bytes + text.bytes + vae.bytes + lora.bytes + motion.bytes;
+    types_text(info->types, sizeof info->types, model.types | text.types | vae.types | motion.types);
+    resident = (model.parameters + vae.parameters) * sr_type_size(d->precision) + motion.parameters * sizeof(float);
     info->memory_bytes = memory(d, resident + SR_MIN(text.parameters * sr_type_size(d->precision), TEXT_RESIDENT));
     info->flop = work(d);
     d->resident_bytes = resident;

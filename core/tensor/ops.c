@@ -151,3 +151,21 @@ void sr_convert(struct sr_ctx *c, struct sr_tensor *to, const struct sr_tensor *
     }
     sr_op_done(c, SR_REORDER, start, 0);
 }
+
+void sr_neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first, float scale)
+{
+    const double start = sr_now();
+
+    if (!f32_rows(c, x, "neighbours") || sr_ctx_skip(c)) return;
+#pragma omp parallel for schedule(static) num_threads(c->threads) if (x->rows * x->cols >= SR_OMP_MIN)
+    for (size_t i = first * W; i < first * W + x->rows; i++) {
+        float *row = sr_row(x, i - first * W);
+        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
+        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
+        size_t at[9];
+        for (size_t k = 0; k < 9; k++) at[k] = ys[k / 3] * W + xs[k % 3];
+        for (size_t ch = 0; ch < x->cols / 9; ch++)
+            for (size_t k = 0; k < 9; k++) *row++ = z[ch * plane + at[k]] * scale;
+    }
+    sr_op_done(c, SR_REORDER, start, 0);
+}

@@ -86,6 +86,12 @@ void sr_silu(struct sr_ctx *c, struct sr_tensor *x);                            
 /* Copy with conversion between SR_F32 and SR_BF16; same rows and cols, any strides. */
 void sr_convert(struct sr_ctx *c, struct sr_tensor *to, const struct sr_tensor *from);
 
+/*
+ * Rows of a convolution of 3 x 3 whose border values are repeated outside: z, C planes of H x W that lie `plane` floats apart, ->
+ * x [rows * W, 9 C] f32, from row `first` of z on, as the weights [out, C, 3, 3] want them, times scale.
+ */
+void sr_neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first, float scale);
+
 /* ---- Attention ---- */
 
 /* Keys and values that lie together: k, v [rows, N * D] views.  A cache gives several: sink, window, this chunk. */

@@ -105,27 +105,6 @@ static void block_reset(struct sr_vae *vae)
 {
 }
 
-/* z [C, H, W] -> x [rows * W, 9 C], from row `first` on: the 3 x 3 neighbours of each position, or the nearest inside; as
-   weights lie. */
-static void gather(struct sr_ctx *c, const struct block_vae *v, const float *z, size_t first, struct sr_tensor *x)
-{
-    const size_t H = v->vae.H, W = v->vae.W, C = v->shape.channels;
-    const double start = sr_now();
-
-    if (sr_ctx_skip(c)) return;
-#pragma omp parallel for schedule(static) num_threads(c->threads)
-    for (size_t i = first * W; i < first * W + x->rows; i++) {
-        float *row = (float *)x->data + (i - first * W) * x->stride;
-        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
-        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
-        size_t at[9];
-        for (size_t k = 0; k < 9; k++) at[k] = ys[k / 3] * W + xs[k % 3];
-        for (size_t ch = 0; ch < C; ch++)
-            for (size_t k = 0; k < 9; k++) *row++ = z[ch * H * W + at[k]] * v->shape.scale;
-    }
-    c->prof.seconds[SR_REORDER] += sr_now() - start;
-}
-
 /* y [h W, (RGB, side, side)], rows of blocks from `first` on, += picture f of m [1, H', W', (frame, RGB, patch, patch)] there */
 static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, size_t first,
                         const struct sr_fmap *m, size_t f)
@@ -164,7 +143,7 @@ static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, b
             const size_t inner = sr_scratch_mark(c), h = SR_MIN(band, vae->H - row);
             struct sr_tensor *x = sr_scratch(c, h * vae->W, 9 * s->channels, SR_F32), *y;
 
-            gather(c, v, z, row, x);
+            sr_neighbours(c, x, z, vae->H * vae->W, vae->H, vae->W, row, s->scale);
             y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);              /* [h W, 3 * side * side] */
             if (s->refine.levels) add_refined(c, v, y, row, &more, f);
             sr_picture_rows(c, vae, rgb, row, &(struct sr_fmap){ y->data, SR_F32, 1, h, vae->W, y->cols }, &p);

@@ -208,9 +208,9 @@ about '{"family": "wan", "latent": 16}' latent
 # the model that comes with the library, with one value of its sora.json changed
 p=$SRCDIR/models/pocket
 if [ -e "$p/sora.json" ]; then
-    pocket() {      # CODE NAMES
+    pocket() {      # CODE NAMES [FILE that is there as well]
         rm -rf m && mkdir m
-        for part in "$p"/*; do ln -s "$part" m/; done
+        for part in "$p"/* ${3+"$3"}; do ln -sf "$part" m/; done
         rm m/sora.json && cat "$p/sora.json" >m/sora.json
         edit m/sora.json "$1"
         case=$1 names=$2
@@ -222,6 +222,9 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["position_waves"].append(9)' waves
     pocket 'c["lora"] = "more.safetensors"' m/more.safetensors
     pocket 'c["lora"] = "README.md"' m/README.md
+    pocket 'c["motion"] = "more.safetensors"' m/more.safetensors
+    pocket 'c["motion"] = "README.md"' m/README.md
+    pocket 'c["motion"] = "motion.safetensors"' '"filter.weight" has 12 rows; wanted: 32' "$SRCDIR/tests/ref/wan-pocket/motion.safetensors"
     pocket 'c["spread"].pop(); c["spread_next"].pop(); del c["still"]; del c["still_bias"]' "spread has 31 numbers"
     pocket 'c["still"].pop()' "still has 1023 numbers"
     pocket 'c["still"][40] = 1e9' "number 40 of still is 1e+09"

@@ -10,7 +10,7 @@ on the spot: too large to keep.  Every part matters: norms, biases, tables and g
 are far from what an initialiser gives.
 
 io.safetensors, batch axis left out: x [C, F, H, W], t [F], text [real rows, D], out [C, F, H, W]; a stream has
-out.CHUNK.WINDOW.SINK, and clean, what stands in the cache.
+out.CHUNK.WINDOW.SINK, and clean, what stands in the cache; pocket's motion.out goes with motion.safetensors.
 """
 
 import json
@@ -151,6 +151,24 @@ def stream(model, x, clean, t, text, shape, chunk, window, sink, kind=ChunkedAtt
     return out
 
 
+def with_motion(model, out, prior, generator):
+    """-> tensors of motion.safetensors, and out [C, 1, H, W] with the filters of prior added, each times its gate; the model has just
+    made out, and kept what its last layer read."""
+    c, h, w = prior.shape
+    filters, inner, width = 3, 5, model.proj_out.in_features
+    def random(*shape):
+        return torch.randn(shape, generator=generator).bfloat16().float()
+    tensors = {"gate.0.weight": random(inner, 2 * width) / width ** 0.5, "gate.0.bias": random(inner),
+               "gate.2.weight": random(4 * filters, inner), "gate.2.bias": random(4 * filters),
+               "filter.weight": random(filters * c, c, 3, 3) / 4}
+    y = model.seen[0]
+    y = F.linear(torch.cat([y, y.mean(0, keepdim=True).expand_as(y)], 1), tensors["gate.0.weight"], tensors["gate.0.bias"])
+    gates = F.linear(F.gelu(y, approximate="tanh"), tensors["gate.2.weight"], tensors["gate.2.bias"])
+    gates = gates.view(h // 2, w // 2, 2, 2, filters).permute(4, 0, 2, 1, 3).reshape(filters, 1, h, w)
+    filtered = F.conv2d(F.pad(prior[None], (1, 1, 1, 1), mode="replicate"), tensors["filter.weight"]).view(filters, c, h, w)
+    return tensors, out + (gates * filtered).sum(0)[:, None]
+
+
 @torch.no_grad()
 def make(folder, name):
     generator = torch.Generator().manual_seed(seed(len(name) + sum(map(ord, name))))
@@ -183,9 +201,14 @@ def make(folder, name):
                     assert (a - b).abs().max() < 1e-4
             io[f"out.{chunk}.{window}.{sink}"] = torch.cat(parts, 1)
     else:
+        model.proj_out.register_forward_pre_hook(lambda layer, inputs: setattr(model, "seen", inputs[0]))
         io["out"] = model(x[None], t[:1], text[None], return_dict=False)[0][0]
     io["t"] = t
     folder = pathlib.Path(folder) / f"wan-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "pocket":
+        motion, io["motion.out"] = with_motion(model, io["out"], x[4:8, 0], generator)
+        save_file(motion, folder / "motion.safetensors")
     (model if name == "plain" else model.to(torch.bfloat16)).save_pretrained(folder / "transformer")
     if name in PER_TOKEN:
         index = {"_class_name": "WanPipeline", "expand_timesteps": True,

@@ -108,6 +108,7 @@ static sora_result wan_open(struct sr_ctx *c, void **out, struct sr_model_info *
         (r = sr_lora_open(&lora, s->lora, s->lora_scale, sr_wan_original_name, c->threads, c->cancel, err)) < 0)
         goto done;
     if ((r = sr_wan_load(c, m, w, lora, err)) < 0) goto done;
+    if (s->motion && (r = sr_wan_motion_load(c, m, s->motion, err)) < 0) goto done;
     if ((r = plan(c, m, s, err)) < 0) goto done;
     *out = m;
     model = NULL;
@@ -143,8 +144,9 @@ static double wan_flop(const void *model)
     const double layer = 2 * L * (6 * C * C + 2 * C * ffn) + 4 * L * C * (keys + text); /* text's keys: once a prompt */
     const double ends = 2 * L * C * (double)m->patch * (double)(m->k.in + m->k.out);
     const double time = 2 * C * ((double)m->k.freq_dim + 7 * C);
+    const double filters = 18.0 * (double)m->motion.n * (double)m->k.out * (double)m->k.out * L * (double)m->patch;
 
-    return (double)m->k.layers * layer + ends + time;
+    return (double)m->k.layers * layer + ends + time + filters;
 }
 
 const struct sr_model_family sr_wan_model = {

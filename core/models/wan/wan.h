@@ -47,6 +47,17 @@ struct wan_text {
     size_t n;                               /* 0: not set */
 };
 
+/*
+ * Of pocket models, or nothing: filters of the latent before, which are added to the output, each as much as a gate says for each
+ * latent.  So a picture that moves as a whole need not be drawn anew.  n filters of 3 x 3 latents, n 0: there are none.
+ * Reference: Finn, Goodfellow, Levine, "Unsupervised Learning for Physical Interaction through Video Prediction", 2016.
+ */
+struct wan_motion {
+    size_t n;
+    struct sr_linear *gate1, *gate2;        /* [h of a token, mean h] -> inner -> [patch, n] */
+    struct sr_linear *filter;               /* [9 out] -> [n, out] */
+};
+
 struct wan {
     struct wan_config k;
     size_t C, D, P, F, H, W;                /* channels, per head, tokens of a latent frame; setup */
@@ -54,6 +65,7 @@ struct wan {
     struct sr_linear *patch_in, *time1, *time2, *time_proj, *text1, *text2, *head;
     float *head_mod;                        /* [2, C] */
     struct wan_block *blocks;
+    struct wan_motion motion;
     float *cos, *sin;                       /* [frames * P, D / 2] of all positions a forward pass can need */
     float *place;                           /* [4 nwaves, H, W] */
     int prompts;
@@ -74,6 +86,12 @@ bool sr_wan_original_name(char *out, size_t size, const char *name);
 /* lora: NULL: no additions */
 sora_result sr_wan_load(struct sr_ctx *c, struct wan *m, struct sr_weights *w, struct sr_lora *lora, sora_error *err);
 void sr_wan_unload(struct wan *m);
+
+/* ---- wan_motion.c ---- */
+sora_result sr_wan_motion_load(struct sr_ctx *c, struct wan *m, const char *path, sora_error *err);
+void sr_wan_motion_unload(struct wan_motion *v);
+/* h [F * P, C]: what the last layer reads; prior, out [out, F, H, W]: out is added to.  Planning: prior may be NULL. */
+void sr_wan_motion_add(struct sr_ctx *c, const struct wan *m, const struct sr_tensor *h, const float *prior, size_t F, float *out);
 
 /* ---- wan_dit.c ---- */
 void sr_wan_set_text(struct sr_ctx *c, void *m, int which, const float *text, size_t real);

@@ -312,8 +312,8 @@ void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_mo
     if (out) {
         mod = modulation(c, m->head_mod, 2, m->C, &temb);               /* shift, scale, of the time before its SiLU */
         h = sr_layer_norm_mod(c, &x, (float)m->k.eps, mod_part(&p, &mod, 1, 0), mod_part(&p, &mod, 0, 0));
-        h = sr_linear(c, m->head, h, SR_ACT_NONE, SR_F32);              /* [L, ph * pw * out] */
-        unpatchify(c, &p, h, out);
+        unpatchify(c, &p, sr_linear(c, m->head, h, SR_ACT_NONE, SR_F32), out);      /* from [L, ph * pw * out] */
+        if (m->motion.n && (in->prior || c->plan)) sr_wan_motion_add(c, m, h, in->prior, p.F, out);
     }
     if (commit && !sr_ctx_skip(c)) sr_kv_cache_advance(p.cache, p.F);
     else if (commit && !c->plan) sr_kv_cache_reset(p.cache);    /* some layers have the new frames, some do not */

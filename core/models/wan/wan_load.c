@@ -177,6 +177,7 @@ void sr_wan_unload(struct wan *m)
         if (m->text) sr_free(m->text[i].kv), sr_free(m->text[i].bias);
         if (m->cache) sr_kv_cache_close(&m->cache[i]);
     }
+    sr_wan_motion_unload(&m->motion);
     sr_free(m->blocks);
     sr_free(m->text);
     sr_free(m->cache);
