@@ -23,14 +23,14 @@ KEYS = ("latents", "words", "subject", "cut", "attributes")
 class Batch:
     """x0 [B, F, C, H, W]; previous, the same, zero where known [B, F] is not set: first frames, and those of a new
     prompt; given [B]: frame 0 is only there to be seen; words [B, S, T] of S prompts, which [B, F]; weight
-    [B, F, 1, H, W]; pans [B]: the camera does."""
+    [B, F, 1, H, W]."""
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
 
     def frames(self, some):
         """Some of the frames: a slice."""
-        return Batch(words=self.words, given=self.given, pans=self.pans,
+        return Batch(words=self.words, given=self.given,
                      **{k: getattr(self, k)[:, some] for k in ("x0", "previous", "known", "which", "weight")})
 
     def columns(self, first, count):
@@ -38,7 +38,7 @@ class Batch:
         def part(x):
             at = first.view(-1, 1, 1, 1, 1) + torch.arange(count, device=x.device)
             return x.gather(-1, at.expand(*x.shape[:-1], -1))
-        return Batch(words=self.words, given=self.given, pans=self.pans, known=self.known, which=self.which,
+        return Batch(words=self.words, given=self.given, known=self.known, which=self.which,
                      **{k: part(getattr(self, k)) for k in ("x0", "previous", "weight")})
 
     def arguments(self, t, noise, rope):
@@ -101,7 +101,7 @@ class Scenes:
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
         stored, goes, pans = tables["latents"].shape[1], *(tables["attributes"][:, 0, k] > 0 for k in (MOTION, CAMERA))
-        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes) * (1.0 + pans)
+        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes) * (1.0 + 2 * pans)
         rows = torch.multinomial(share, count, replacement=True, generator=noise)
         cut = tables["cut"][rows]
         start = ((random(count) < 0.5) & (stored > length)).long()
@@ -127,7 +127,7 @@ class Scenes:
         empty[0] = END
         if turn is None:
             words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
-        return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0, pans=pans[rows],
+        return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
                      weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
 
 

@@ -5,7 +5,8 @@ python evaluate.py adherence [FOLDER] [PROMPTS] [STEPS ...]     how often judge.
                                                     prompts of combinations kept out of training; as shipped, then with 1, 2, 4
                                                     and 8 steps
 python evaluate.py pictures [FOLDER] [SCENES]       the training's loss of first frames, by noise level, on new scenes
-python evaluate.py doubles [FOLDER] [PROMPTS]       how many subjects first frames show where one was asked for
+python evaluate.py doubles [FOLDER] [PROMPTS] [GUIDANCE ...]    how many subjects first frames show where one was asked for, as
+                                                    shipped or with other `first_guidance`, and how many are right
 python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unseen clips go when the model is shown their past
 python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
 python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
@@ -24,7 +25,7 @@ import paths
 from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption
 from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
-from judge import MOMENTS, Both, drawn, pictures_of
+from judge import MOMENTS, PLACED, Both, drawn, pictures_of
 from make_data import clip
 from precision import Product, best_dtype
 from sample import Exported, latents_of
@@ -94,16 +95,19 @@ def separate(there):
 
 
 @torch.no_grad()
-def doubles(folder=paths.MODEL, count=128):
+def doubles(folder=paths.MODEL, count=128, *guidance):
     e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(17)
     wanted = [draw_attributes(rng, lambda a: a.subject != "none") for _ in range(int(count))]
-    texts = [caption(a, rng) for a in wanted]
-    rendered = torch.stack([drawn(a, rng, both.codec)[0] for a in wanted])
-    for name, z in (("rendered", rendered), ("sampled", sampled(e, texts, 1))):
-        found = both.judges[0](pictures_of(both.codec, z[:, 0]))["subject"].softmax(1)
+    rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
+    def say(name, z):
+        found, right = both.judges[0](pictures_of(both.codec, z[:, 0]))["subject"].softmax(1), both.right(z[:, :1], rows)
         n = separate(found[:, 0] < 0.5)
         print(f"{name}: of {count} none in {100 * (n == 0).float().mean():.1f} %, one in {100 * (n == 1).float().mean():.1f}, "
-              f"more in {100 * (n > 1).float().mean():.1f}")
+              f"more in {100 * (n > 1).float().mean():.1f}; right: " +
+              ", ".join(f"{k} {100 * right[k].float().mean():.1f}" for k in PLACED if k in right), flush=True)
+    say("rendered", torch.stack([drawn(a, rng, both.codec)[0] for a in wanted]))
+    for g in map(float, guidance or [e.about["sampler"]["first_guidance"]]):
+        say(f"guidance {g}", sampled(e, texts, 1, first_guidance=g))
 
 
 @torch.no_grad()

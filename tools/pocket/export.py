@@ -22,7 +22,7 @@ import decoder
 import low_rank
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
-from pocket import POSITION, SHAPE, WAVES
+from pocket import MOTION, POSITION, SHAPE, WAVES
 from scene import FULL, RATE
 from tokenizer import END, MAX_TEXT, PAD, UNKNOWN, Tokenizer
 
@@ -69,6 +69,11 @@ def write_additions(folder, additions):
     shutil.copyfile(additions, folder / low_rank.FILE)
 
 
+def write_motion(folder, motion, spread):
+    motion["filter.weight"] = motion["filter.weight"] / spread
+    save_file({k: v.half().contiguous() for k, v in motion.items()}, folder / MOTION, metadata={"format": "pt"})
+
+
 def write_text_encoder(folder, weights, vocabulary):
     config = UMT5Config(
         vocab_size=vocabulary, d_model=TEXT_WIDTH, d_kv=TEXT_WIDTH // TEXT_HEADS, d_ff=TEXT_INNER,
@@ -113,7 +118,7 @@ def numbers(values):
     return [round(float(v), 6) for v in values.flatten()]
 
 
-def write_description(folder, weights, lora):
+def write_description(folder, weights, lora, motion):
     still, still_bias = Codec().still()
     write_json(folder / "sora.json", {
         "format": 1, "family": "pocket", "licence": "CC0-1.0",
@@ -122,7 +127,7 @@ def write_description(folder, weights, lora):
         "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
-        **({"lora": low_rank.FILE} if lora else {}), "sampler": SAMPLER,
+        **({"lora": low_rank.FILE} if lora else {}), **({"motion": MOTION} if motion else {}), "sampler": SAMPLER,
         "spread": numbers(weights["spread"]), "spread_next": numbers(weights["spread_next"]),
         "still": numbers(still.T), "still_bias": numbers(still_bias)})
     write_json(folder / "model_index.json", {
@@ -143,10 +148,12 @@ def main(stage, folder=paths.MODEL):
         write_additions(folder, additions)
     else:
         write_transformer(folder / "transformer", weights)
+    if motion := part(weights, "motion"):
+        write_motion(folder, motion, weights["spread"])
     write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
     write_tokenizer(folder / "tokenizer")
     write_decoder(folder / "vae")
-    write_description(folder, weights, lora=additions.exists())
+    write_description(folder, weights, lora=additions.exists(), motion=bool(motion))
     for part_file in folder.rglob("*.*"):
         part_file.chmod(0o644)
     with safe_open(file, "pt") as f:

@@ -16,7 +16,7 @@ import torch.nn as nn
 from codec import CHANNELS, COLUMNS, ROWS
 from text_encoder import TextEncoder
 from tokenizer import MAX_TEXT
-from transformer import Transformer
+from transformer import Motion, Transformer
 
 WAVES = (1, 2, 4, 8)                # of the position features
 POSITION = 4 * len(WAVES)
@@ -33,6 +33,7 @@ def position_features():
     return torch.stack(maps).float()
 
 
+MOTION = "motion.safetensors"       # beside sora.json: what is in Pocket.motion, for latents as they are
 SHAPE = dict(heads=4, layers=10, inner=1024)                    # of the transformer, 64 channels a head
 
 
@@ -45,6 +46,7 @@ class Pocket(nn.Module):
         self.transformer = Transformer(2 * CHANNELS + POSITION, CHANNELS, 192, heads, layers, inner)
         with torch.no_grad():                                   # mu is no part of the picture until it helps
             self.transformer.patch_embedding.weight[:, CHANNELS:2 * CHANNELS].zero_()
+        self.motion = None
         self.register_buffer("spread", torch.ones(CHANNELS, 1, 1))
         self.register_buffer("spread_next", torch.ones(CHANNELS, 1, 1))
         self.register_buffer("positions", position_features(), persistent=False)
@@ -56,7 +58,17 @@ class Pocket(nn.Module):
     def network(self, x, t, mu, text, rope, place=None, **more):
         """place [B, 16, H, W]: position features of parts of pictures; None: x are whole ones."""
         place = (self.positions[None] if place is None else place)[:, None].expand(len(x), x.shape[1], -1, -1, -1)
+        if self.motion is not None:
+            more["motion"] = lambda y: self.motion(y, (mu / self.spread).flatten(0, 1))
         return self.transformer(torch.cat([x, mu, place], 2), t, text, rope, **more)
+
+    def add_motion(self, found=None):
+        """From now on the network has filters of the frame before as well, which say nothing yet, or those that are found in a file."""
+        self.motion = Motion(CHANNELS, self.transformer.width).to(self.spread.device)
+        if found:
+            found = {k: v.float() for k, v in found.items()}
+            found["filter.weight"] = found["filter.weight"] * self.spread
+            self.motion.load_state_dict(found)
 
     def estimate(self, x, t, mu, known, text, rope, caches=None, **more):
         """x_t [B, F, C, H, W] -> x0 of the same shape, and the keys and values of these frames.
@@ -73,9 +85,10 @@ class Pocket(nn.Module):
     def spread_of(self, known):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
-    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None):
+    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None, teacher=None):
         """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]; and the estimate.
 
+        teacher: a model whose estimate is what is wanted, in place of x0.
         seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
         caches: keys and values of the frames before these; place: see network().
         """
@@ -85,6 +98,9 @@ class Pocket(nn.Module):
         time = t[..., None, None, None]
         x = (1 - time) * x0 + time * noise
         estimate, _ = self.estimate(x, t, mu, known, text, rope, caches, clean=clean, which=which, place=place)
+        if teacher is not None:
+            with torch.no_grad():
+                x0, _ = teacher.estimate(x, t, mu, known, teacher.text(words), rope, which=which)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
         return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4)), estimate

@@ -47,6 +47,9 @@ def write_weights(folder):
         save_file(additions, paths.WORK / "shipped-lora.safetensors")
     for name in ("spread", "spread_next"):
         weights[name] = torch.tensor(about[name])[:, None, None]
+    if "motion" in about:
+        for k, v in load_file(folder / about["motion"]).items():
+            weights[f"motion.{k}"] = v.float() * weights["spread"] if k == "filter.weight" else v.float()
     save_file(weights, paths.WORK / "shipped.safetensors")
 
 

@@ -38,6 +38,8 @@ class Exported:
             getattr(self.model, part).load_state_dict(weights)
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
+        if "motion" in self.about:
+            self.model.add_motion(load_file(folder / self.about["motion"]))
         bias = torch.tensor(self.about["still_bias"])
         self.model.still = torch.tensor(self.about["still"]).view(len(bias), -1), bias[:, None, None]
         self.decoder = Decoder(folder / "vae")

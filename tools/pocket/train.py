@@ -31,6 +31,7 @@ import paths
 import transformer
 from codec import COLUMNS
 from data import Scenes
+from make_data import STREAM_LATENTS
 from muon import Muon
 from pocket import SHAPE, Pocket
 from precision import Product, best_dtype
@@ -45,7 +46,7 @@ TURNED = 0.75                       # of the batches of streams, those with a fr
 FROM_NOISE = 0.85                   # of the other frames, those that are estimated from noise alone, as a stream does it
 SEEN = 4                            # latent frames that the next one sees: `window` of sora.json
 CONTEXT_TIME = 0.15                 # most noise on the past that a frame sees: it carries the model's own errors
-PAN_CHANGE, PAN_IMPORTANCE = 0.3, 8.0       # see importance_of()
+LEAST_LOSS = 0.002                  # of frames of streams: what the model errs at least, see stream()
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
 CHANGE_NOISE = 0.02                 # `change_noise` of sora.json
@@ -53,6 +54,7 @@ OWN_START = 0.7                     # most noise of what first frames are made o
 OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
 ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
+MOTION_RATE = 5.0                   # times that, for filters and gates, which begin with nothing
 SAVE_SECONDS = 180
 WARM_UP = 40                        # steps over which the rates rise
 RATE = {"images": 1.0, "windows": 0.6, "rollouts": 0.25}        # of both optimisers
@@ -110,7 +112,7 @@ class Clock:
 class Stage:
     """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch, image_share, stream_share, device):
+    def __init__(self, name, batch, image_share, stream_share, stream_frames, device):
         self.name, self.batch, self.device = name, batch, device
         self.image_share, self.stream_share = image_share, stream_share
         def scenes(kind):
@@ -119,7 +121,8 @@ class Stage:
         self.clips, self.streams = (scenes(k) if name != "images" else None for k in ("clips", "streams"))
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
         if self.streams:
-            self.length = self.streams.tables["latents"].shape[1]
+            self.stored = self.streams.tables["latents"].shape[1]
+            self.length = min(stream_frames, self.stored)
             self.part_rope = tuple(r.to(device) for r in rope_tables(range(self.length), columns=PART // 2))
 
     def keep_fresh(self):
@@ -146,11 +149,11 @@ class Stage:
             for m in (trainer.model, trainer.average):
                 setattr(m, name, value[:, None, None].clone())
 
-    def losses(self, choice, noise, model):
+    def losses(self, choice, noise, model, teacher):
         """Of one step, part by part: losses, which frames count, times, all [B, F]. choice: numpy's, the same in every process."""
         dice = Dice(noise)
         if not self.clips or choice.random() < self.image_share:
-            arguments, counts = self.draw_images(dice)
+            arguments, counts = self.draw_images(dice, teacher)
         elif choice.random() < self.stream_share:
             yield from self.stream(dice, model, int(choice.integers(1, self.length)) if choice.random() < TURNED else 0)
             return
@@ -158,9 +161,12 @@ class Stage:
             arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
         yield model.loss(**arguments)[0], counts, arguments["t"]
 
-    def draw_images(self, dice):
+    def draw_images(self, dice, teacher):
+        """Where only additions learn, the pictures are to stay what they were: what the weights estimated before is wanted, which has
+        no noise of its own, as pictures have."""
         b = self.images.draw(dice.generator, self.batch, 1)
-        return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
+        arguments = b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1])
+        return arguments | dict(teacher=teacher), torch.ones_like(b.known)
 
     def stream(self, dice, model, turn):
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
@@ -169,8 +175,9 @@ class Stage:
         def spoiled(z):
             amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
             return (1 - amount) * z + amount * dice.normal(*z.shape)
-        b, place = self.part(dice, self.streams.draw(dice.generator, self.batch // 2, self.length, turn), model.positions)
-        patches, importance = self.part_rope[0].shape[0] // self.length, importance_of(b, model.spread_next)
+        b = self.streams.draw(dice.generator, self.batch // 2, self.stored, turn).frames(slice(self.length))
+        b, place = self.part(dice, b, model.positions)
+        patches = self.part_rope[0].shape[0] // self.length
         def rope(at):
             return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
@@ -187,7 +194,7 @@ class Stage:
             else:
                 mu, t = z, torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
             loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(mu=mu, caches=caches, place=place))
-            yield loss, importance, t
+            yield loss, 1 / (loss.detach() + LEAST_LOSS), t
             if at == turn:
                 z = torch.where(t[..., None, None, None] < OWN_START, z.detach(), spoiled(now.x0))
                 most = torch.zeros_like(most)
@@ -242,13 +249,6 @@ class Stage:
                 dict(mu=mu, seen=seen, seen_t=torch.where(plain, TOLD_TIME, seen_t.clamp_min(1e-3)))), counts
 
 
-def importance_of(b, spread):
-    """How much streams count, [B, 1]: more where the camera pans over what has little texture: the whole change is small there,
-    and would never be learned."""
-    change = ((b.x0[:, 1:] - b.x0[:, :-1]) / spread).square().mean(2) * (b.weight[:, 1:, 0] == 1)
-    return torch.where(b.pans, (PAN_CHANGE / change.mean((1, 2, 3))).clamp(1, PAN_IMPORTANCE), 1.0)[:, None]
-
-
 def average_gradients(parameters, world, parts):
     """Over the processes, and the parts that were added up in each. One all-reduce of everything: small messages cost more than
     big ones."""
@@ -298,6 +298,7 @@ class Trainer:
     """The model, the average of its weights, both optimisers, and how far they are; all that a checkpoint holds."""
 
     def __init__(self, device, compiled):
+        self.teacher = None                                     # the weights as they were, where additions learn
         self.model, self.step, self.seen = Pocket(Tokenizer().size, **SHAPE).to(device), 0, 0
         self._prepare()
         if compiled:
@@ -308,11 +309,17 @@ class Trainer:
         self.parameters, self.averages = ([p for p in m.parameters() if p.requires_grad] for m in (self.model, self.average))
         matrices, self.others = split_parameters(self.model)
         self.muon = Muon(matrices)
-        self.adam = torch.optim.AdamW(self.others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        begins = [p for n, p in self.model.named_parameters() if n.startswith("motion.")]
+        groups = [dict(params=[p for p in self.others if all(p is not q for q in begins)], times=1.0)]
+        groups += [dict(params=begins, times=MOTION_RATE)] if begins else []
+        self.adam = torch.optim.AdamW(groups, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
-    def learn_additions(self, rank, file):
+    def learn_additions(self, rank, file, motion):
         """From now on, to the averaged weights as they are; those in file, if it is there, are among them and learn on."""
+        self.teacher = self.average.requires_grad_(False)
         self.model.load_state_dict(self.average.state_dict())
+        if motion and self.model.motion is None:
+            self.model.add_motion()
         low_rank.begin(self.model, rank, load_file(file) if file.exists() else None)
         self._prepare()
 
@@ -321,7 +328,10 @@ class Trainer:
         if not file.exists():
             weights = {k: v.float() for k, v in load_file(file.with_suffix(".safetensors"), device=str(device)).items()}
             for m in (self.model, self.average):
+                if "motion.filter.weight" in weights:
+                    m.add_motion()
                 m.load_state_dict(weights)
+            self._prepare()
             return
         saved = torch.load(file, map_location=device)
         self.model.load_state_dict(saved["model"])
@@ -345,7 +355,7 @@ class Trainer:
         average_gradients(self.parameters, world, parts)
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
         for group in self.adam.param_groups:
-            group["lr"] = ADAM_RATE * factor
+            group["lr"] = ADAM_RATE * factor * group["times"]
         self.adam.step()
         self.muon.step(factor)
         self.step, self.seen = self.step + 1, self.seen + frames
@@ -363,7 +373,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
         steps = trainer.step - first_step
         factor = rate * RATE[stage.name] * min(1, (steps + 1) / WARM_UP) * min(1, max(0.03, (1 - progress) / 0.4))
         def losses():
-            for per_frame, counts, t in stage.losses(choice, noise, trainer.model):
+            for per_frame, counts, t in stage.losses(choice, noise, trainer.model, trainer.teacher):
                 if steps % 10 == 0 or stage.device.type == "cpu":
                     report.add(per_frame, t, counts)
                 yield per_frame, counts
@@ -394,15 +404,15 @@ def work(rank, options):
     Product.dtype = torch.float32 if options.f32 else best_dtype(device)
     torch.manual_seed(0)
     trainer, own = Trainer(device, not options.eager), paths.WORK / f"{options.stages[0]}.pt"
-    if options.start and not own.exists():
+    if options.start and (options.low_rank or not own.exists()):
         trainer.load(paths.WORK / f"{options.start}.pt", device)
     if options.low_rank:
-        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors")
+        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors", options.motion)
     if own.exists():
         trainer.load(own, device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
-        stage = Stage(name, options.batch, options.image_share, options.stream_share, device)
+        stage = Stage(name, options.batch, options.image_share, options.stream_share, options.stream_frames, device)
         stage.set_spreads(trainer)
         stage.keep_fresh()
         run_stage(stage, trainer, clock, options.say, options.rate, options.processes)
@@ -426,14 +436,19 @@ def main():
                         help="batches of single pictures in the later stages, so that beginnings stay good")
     parser.add_argument("--stream-share", type=float, default=0.5,
                         help="of the batches of windows, those of streams: frames one by one after a first one that stands still")
+    parser.add_argument("--stream-frames", type=int, default=STREAM_LATENTS,
+                        help="the first latent frames of streams, at least 2: with few of them most set out from one that stands still")
     parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
                         help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py)")
+    parser.add_argument("--motion", action="store_true", help="with --low-rank: filters of the frame before as well (Motion)")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
     parser.add_argument("--eager", action="store_true", help="no torch.compile")
     options = parser.parse_args()
     gpu = options.device.startswith("cuda")
+    if options.low_rank and not options.start:
+        parser.error("--low-rank: --from is wanted as well, the weights to which is added; also to go on")
     options.processes = 1 if gpu else options.processes or 2
     options.batch = options.batch or (640 if gpu else 20)
     if options.processes == 1:

@@ -200,6 +200,30 @@ class Two(nn.Module):
         return F.linear(y, self.linear_2.weight, self.linear_2.bias)
 
 
+class Motion(nn.Module):
+    """What the output also has of the frame before: linear filters of 3 x 3 latents, each as much as a gate says that the network
+    sets for every latent. So what moves as a whole need not be drawn anew: a pan is one filter, everywhere.
+    Finn, Goodfellow, Levine, "Unsupervised Learning for Physical Interaction through Video Prediction", 2016, has such kernels.
+    """
+
+    def __init__(self, channels, width, filters=8, inner=128):
+        super().__init__()
+        self.filters = filters
+        self.gate = nn.Sequential(nn.Linear(2 * width, inner), nn.GELU("tanh"), nn.Linear(inner, 4 * filters))
+        self.filter = nn.Conv2d(channels, filters * channels, 3, bias=False)
+        nn.init.normal_(self.filter.weight, std=0.03)
+        nn.init.zeros_(self.gate[2].weight)
+        nn.init.zeros_(self.gate[2].bias)
+
+    def forward(self, y, mu):
+        """y [N, P, C_width], what the last product takes; mu [N, C, H, W], the frames before -> [N, C, H, W]"""
+        n, c, h, w = mu.shape
+        gates = self.gate(torch.cat([y, y.mean(1, keepdim=True).expand_as(y)], -1))            # the whole picture tells of the camera
+        gates = gates.view(n, h // 2, w // 2, 2, 2, -1).permute(0, 5, 1, 3, 2, 4).reshape(n, -1, 1, h, w)
+        filtered = self.filter(F.pad(mu, (1, 1, 1, 1), mode="replicate")).view(n, -1, c, h, w)
+        return (gates * filtered).sum(1)
+
+
 class Transformer(nn.Module):
     def __init__(self, in_channels, out_channels, text_width, heads=3, layers=6, inner=576):
         super().__init__()
@@ -218,8 +242,10 @@ class Transformer(nn.Module):
         self.register_buffer("order", halves_order(width), persistent=False)
         self.register_buffer("rates", 10000.0 ** (-torch.arange(128) / 128), persistent=False)
 
-    def forward(self, x, t, text, rope, caches=None, clean=None, which=None):
+    def forward(self, x, t, text, rope, caches=None, clean=None, which=None, motion=None):
         """x [B, F, C_in, H, W], t [B, F] in 0..1, text [B, T, D_text] -> [B, F, C_out, H, W], keys and values.
+
+        motion: what is added to the output, a function of Motion's first argument.
 
         With several prompts a clip, text is [B, S, T, D_text] and which [B, F] says whose turn it is.
         """
@@ -239,6 +265,8 @@ class Transformer(nn.Module):
             new.append(kv)
         y = y.unflatten(0, (b, f))
         shift, scale = (temb[:, :, None] + self.scale_shift_table)[:, :, :, None].unbind(2)
-        y = linear(layer_norm(y) * (1 + scale) + shift, self.proj_out.weight, self.proj_out.bias).float()
+        last = layer_norm(y) * (1 + scale) + shift
+        y = linear(last, self.proj_out.weight, self.proj_out.bias).float()
         y = y.view(b, f, h // 2, w // 2, 2, 2, -1).permute(0, 1, 6, 2, 4, 3, 5)    # (row, column, channel) in a patch
-        return y.reshape(b, f, -1, h, w), new
+        y = y.reshape(b, f, -1, h, w)
+        return y if motion is None else y + motion(last.flatten(0, 1)).view_as(y), new
