@@ -23,14 +23,14 @@ KEYS = ("latents", "words", "subject", "cut", "attributes")
 class Batch:
     """x0 [B, F, C, H, W]; previous, the same, zero where known [B, F] is not set: first frames, and those of a new
     prompt; given [B]: frame 0 is only there to be seen; words [B, S, T] of S prompts, which [B, F]; weight
-    [B, F, 1, H, W]."""
+    [B, F, 1, H, W]; attributes [B, 8], of the first prompt."""
 
     def __init__(self, **fields):
         self.__dict__.update(fields)
 
     def frames(self, some):
         """Some of the frames: a slice."""
-        return Batch(words=self.words, given=self.given,
+        return Batch(words=self.words, given=self.given, attributes=self.attributes,
                      **{k: getattr(self, k)[:, some] for k in ("x0", "previous", "known", "which", "weight")})
 
     def columns(self, first, count):
@@ -38,7 +38,7 @@ class Batch:
         def part(x):
             at = first.view(-1, 1, 1, 1, 1) + torch.arange(count, device=x.device)
             return x.gather(-1, at.expand(*x.shape[:-1], -1))
-        return Batch(words=self.words, given=self.given, known=self.known, which=self.which,
+        return Batch(words=self.words, given=self.given, attributes=self.attributes, known=self.known, which=self.which,
                      **{k: part(getattr(self, k)) for k in ("x0", "previous", "weight")})
 
     def arguments(self, t, noise, rope):
@@ -128,7 +128,7 @@ class Scenes:
         if turn is None:
             words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
         return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
-                     weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
+                     attributes=tables["attributes"][rows, 0], weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
 
 
 def told(words, motions):

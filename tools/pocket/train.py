@@ -54,7 +54,6 @@ OWN_START = 0.7                     # most noise of what first frames are made o
 OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
 ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
-MOTION_RATE = 5.0                   # times that, for filters and gates, which begin with nothing
 SAVE_SECONDS = 180
 WARM_UP = 40                        # steps over which the rates rise
 RATE = {"images": 1.0, "windows": 0.6, "rollouts": 0.25}        # of both optimisers
@@ -309,17 +308,18 @@ class Trainer:
         self.parameters, self.averages = ([p for p in m.parameters() if p.requires_grad] for m in (self.model, self.average))
         matrices, self.others = split_parameters(self.model)
         self.muon = Muon(matrices)
-        begins = [p for n, p in self.model.named_parameters() if n.startswith("motion.")]
-        groups = [dict(params=[p for p in self.others if all(p is not q for q in begins)], times=1.0)]
-        groups += [dict(params=begins, times=MOTION_RATE)] if begins else []
-        self.adam = torch.optim.AdamW(groups, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.adam = torch.optim.AdamW(self.others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
-    def learn_additions(self, rank, file, motion):
+    def _be_like(self, weights):
+        """Filters of the frame before as well, where the weights have them."""
+        if "motion.filter.weight" in weights and self.model.motion is None:
+            self.model.add_motion()
+            self._prepare()
+
+    def learn_additions(self, rank, file):
         """From now on, to the averaged weights as they are; those in file, if it is there, are among them and learn on."""
         self.teacher = self.average.requires_grad_(False)
         self.model.load_state_dict(self.average.state_dict())
-        if motion and self.model.motion is None:
-            self.model.add_motion()
         low_rank.begin(self.model, rank, load_file(file) if file.exists() else None)
         self._prepare()
 
@@ -327,13 +327,12 @@ class Trainer:
         """A checkpoint; where there is none, the averaged weights alone, with fresh optimisers."""
         if not file.exists():
             weights = {k: v.float() for k, v in load_file(file.with_suffix(".safetensors"), device=str(device)).items()}
+            self._be_like(weights)
             for m in (self.model, self.average):
-                if "motion.filter.weight" in weights:
-                    m.add_motion()
                 m.load_state_dict(weights)
-            self._prepare()
             return
         saved = torch.load(file, map_location=device)
+        self._be_like(saved["model"])
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
         self.adam.load_state_dict(saved["adam"])
@@ -355,7 +354,7 @@ class Trainer:
         average_gradients(self.parameters, world, parts)
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
         for group in self.adam.param_groups:
-            group["lr"] = ADAM_RATE * factor * group["times"]
+            group["lr"] = ADAM_RATE * factor
         self.adam.step()
         self.muon.step(factor)
         self.step, self.seen = self.step + 1, self.seen + frames
@@ -407,7 +406,7 @@ def work(rank, options):
     if options.start and (options.low_rank or not own.exists()):
         trainer.load(paths.WORK / f"{options.start}.pt", device)
     if options.low_rank:
-        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors", options.motion)
+        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors")
     if own.exists():
         trainer.load(own, device)
     for k, name in enumerate(options.stages):
@@ -440,7 +439,6 @@ def main():
                         help="the first latent frames of streams, at least 2: with few of them most set out from one that stands still")
     parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
                         help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py)")
-    parser.add_argument("--motion", action="store_true", help="with --low-rank: filters of the frame before as well (Motion)")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
