@@ -21,7 +21,7 @@ from codec import CHANNELS
 from data import Scenes
 from pocket import SHAPE, Pocket
 from tokenizer import Tokenizer
-from train import CONTEXT_TIME, LEAST_LOSS, OWN_START, SEEN, TOLD_TIME, Dice
+from train import LEAST_LOSS, SEEN, TOLD_TIME, Dice, begun, spoiled
 from transformer import rope_tables
 from world import TABLES
 
@@ -40,19 +40,13 @@ def features(model, streams, seconds):
     still [n]. First frames are true, or the model's own of those behind noise."""
     dice, rows, began, kept = Dice(torch.Generator().manual_seed(50)), [], time.time(), {}
     model.motion.register_forward_pre_hook(lambda _, inputs: kept.update(y=inputs[0]))
-    def spoiled(z):
-        amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
-        return (1 - amount) * z + amount * dice.normal(*z.shape)
     while time.time() - began < seconds:
         b = streams.draw(dice.generator, BATCH, streams.tables["latents"].shape[1], 0)
-        text, x0 = model.text(b.words), b.x0[:, :1]
-        t = OWN_START * dice.uniform(BATCH, 1)
-        x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
-        own, _ = model.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope_tables([0]))
-        z = torch.where(dice.uniform(BATCH, 1, 1, 1, 1) < 0.5, streams.stand_still(own[:, 0])[:, None], x0)
+        text = model.text(b.words)
+        z = torch.where(dice.uniform(BATCH, 1, 1, 1, 1) < 0.5, begun(dice, model, streams, b, text, rope_tables([0])), b.x0[:, :1])
         mu, caches = torch.zeros_like(z), None
         for f in range(1, FRAMES + 1):
-            z, now = spoiled(z), b.frames(slice(f, f + 1))
+            z, now = spoiled(dice, z), b.frames(slice(f, f + 1))
             told = torch.full((BATCH, 1), TOLD_TIME)
             caches = model.remembered(z, mu, told, text, rope_tables([f - 1]), caches, None, SEEN)
             estimate, _ = model.estimate(dice.normal(*z.shape), torch.ones_like(told), z, now.known, text[:, 0], rope_tables([f]), caches)

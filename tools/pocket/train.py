@@ -77,6 +77,22 @@ def draw_times(dice, shape):
     return (SHIFT * u / (1 + (SHIFT - 1) * u)).clamp_min(1e-3)
 
 
+def spoiled(dice, z):
+    """A past with a little noise: it carries the model's own errors."""
+    amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
+    return (1 - amount) * z + amount * dice.normal(*z.shape)
+
+
+@torch.no_grad()
+def begun(dice, model, streams, b, text, rope, place=None):
+    """First frames of streams as the model makes them of the true ones behind noise: with less detail, and errors of its own."""
+    x0 = b.x0[:, :1]
+    t = OWN_START * dice.uniform(len(x0), 1)
+    x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
+    z, _ = model.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
+    return streams.stand_still(z[:, 0])[:, None]
+
+
 class Clock:
     """Where in its schedule the run stands; all processes follow the first one's."""
 
@@ -171,9 +187,6 @@ class Stage:
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
         Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
         scene stays what it is."""
-        def spoiled(z):
-            amount = CONTEXT_TIME / 3 * dice.uniform(len(z), 1, 1, 1, 1)
-            return (1 - amount) * z + amount * dice.normal(*z.shape)
         b = self.streams.draw(dice.generator, self.batch // 2, self.stored, turn).frames(slice(self.length))
         b, place = self.part(dice, b, model.positions)
         patches = self.part_rope[0].shape[0] // self.length
@@ -181,8 +194,8 @@ class Stage:
             return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        z, mu, caches = self.begun(dice, model, b, text, rope(0), place), b.previous[:, :1], None
-        z = torch.where(dice.uniform(len(z), 1, 1, 1, 1) < 0.5, z, spoiled(b.x0[:, :1]))
+        z, mu, caches = begun(dice, model, self.streams, b, text, rope(0), place), b.previous[:, :1], None
+        z = torch.where(dice.uniform(len(z), 1, 1, 1, 1) < 0.5, z, spoiled(dice, b.x0[:, :1]))
         most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
         for at in range(1, self.length):
             now = b.frames(slice(at, at + 1))
@@ -195,19 +208,10 @@ class Stage:
             loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(mu=mu, caches=caches, place=place))
             yield loss, 1 / (loss.detach() + LEAST_LOSS), t
             if at == turn:
-                z = torch.where(t[..., None, None, None] < OWN_START, z.detach(), spoiled(now.x0))
+                z = torch.where(t[..., None, None, None] < OWN_START, z.detach(), spoiled(dice, now.x0))
                 most = torch.zeros_like(most)
             else:
                 z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
-
-    @torch.no_grad()
-    def begun(self, dice, model, b, text, rope, place):
-        """First frames of streams as the model makes them of the true ones behind noise: with less detail, and errors of its own."""
-        x0 = b.x0[:, :1]
-        t = OWN_START * dice.uniform(len(x0), 1)
-        x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
-        z, _ = model.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
-        return self.streams.stand_still(z[:, 0])[:, None]
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""

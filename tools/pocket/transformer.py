@@ -208,7 +208,6 @@ class Motion(nn.Module):
 
     def __init__(self, channels, width, filters=8, inner=128):
         super().__init__()
-        self.filters = filters
         self.gate = nn.Sequential(nn.Linear(2 * width, inner), nn.GELU("tanh"), nn.Linear(inner, 4 * filters))
         self.filter = nn.Conv2d(channels, filters * channels, 3, bias=False)
         nn.init.normal_(self.filter.weight, std=0.03)
