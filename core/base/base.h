@@ -74,6 +74,7 @@ void *sr_calloc(size_t count, size_t n);                /* NULL on overflow too 
 void *sr_realloc(void *p, size_t count, size_t n);      /* p stays valid on failure */
 void *sr_aligned(size_t n);                             /* 64-byte aligned, huge pages advised from 16 MiB; sr_free() */
 void  sr_free(void *p);
+void  sr_free_pages(void *p, size_t n);                 /* sr_aligned(n)'s, whose pages the system gets at once */
 char *sr_strdup(const char *s);
 char *sr_strndup(const char *s, size_t n);
 char *sr_asprintf(const char *fmt, ...) SORA_PRINTF(1, 2);

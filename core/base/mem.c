@@ -64,6 +64,15 @@ void sr_free(void *p)
     free(p);
 }
 
+/* An allocator keeps what lies amid other blocks: megabytes of packed weights would stay until the process ends. */
+void sr_free_pages(void *p, size_t n)
+{
+    const uintptr_t page = 4096, from = SR_ROUND_UP((uintptr_t)p, page), to = ((uintptr_t)p + n) / page * page;
+
+    if (p && from < to) madvise((char *)p + (from - (uintptr_t)p), to - from, MADV_DONTNEED);
+    free(p);
+}
+
 void sora_free(void *p)
 {
     free(p);

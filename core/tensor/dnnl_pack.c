@@ -76,7 +76,7 @@ void sr_packed_close(struct sr_packed **p)
     sr_free((*p)->panel);
     if ((*p)->mem) dnnl_memory_destroy((*p)->mem);
     sr_md_free(&(*p)->md);
-    sr_free((*p)->data);
+    sr_free_pages((*p)->data, (*p)->bytes);
     sr_free(*p);
     *p = NULL;
 }
