@@ -132,6 +132,8 @@ START_TEST(test_refused)
         { "\"sampler\": {\"timesteps\": [500], \"next_steps\": 1}", "and so is sampler.next_steps" },
         { "\"lora\": \"../lora.pt\"", "lora is \"../lora.pt\"" },
         { "\"motion\": \"/m\"", "motion is \"/m\"" },
+        { "\"lora_next\": \"a/b\"", "lora_next is \"a/b\"" },
+        { "\"lora\": \"a\", \"lora_next\": \"b\"", "lora and lora_next are both there" },
         { "\"lora_scale\": 1", "lora_scale is there, lora is not" },
         { "\"lora\": \"a\", \"lora_scale\": 1e9", "lora_scale" },
         { "\"preset\": \"longlive\", \"sampler\": {\"shift\": 5}",

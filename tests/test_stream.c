@@ -506,16 +506,19 @@ static void write_lora(size_t dim)
     ck_assert_int_eq(sr_safetensors_write(in_folder("l.safetensors"), t, SR_COUNT(t), NULL), SORA_OK);
 }
 
-/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. */
+/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. lora_next: not of the first chunk. */
 START_TEST(test_lora)
 {
     static const char *const tails[] = { "", ", \"lora\": \"l.safetensors\"",
                                          ", \"lora\": \"l.safetensors\", \"lora_scale\": 0",
-                                         ", \"lora\": \"l.safetensors\", \"lora_scale\": 1" };
-    static float x[4][16 * 3 * 4 * 4];
+                                         ", \"lora\": \"l.safetensors\", \"lora_scale\": 1",
+                                         ", \"lora_next\": \"l.safetensors\"",
+                                         ", \"lora_next\": \"l.safetensors\", \"lora_scale\": 0" };
+    enum { N = 16 * 3 * 4 * 4, RUNS = 6 };
+    static float x[RUNS][N], second[RUNS][N];
     char text[200];
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < RUNS; i++) {
         struct run r;
         snprintf(text, sizeof text, "{\"family\": \"wan\", \"preset\": \"self-forcing\"%s}", tails[i]);
         about(text);
@@ -524,11 +527,17 @@ START_TEST(test_lora)
         say(&r, BEFORE);
         next_chunk(&r);
         memcpy(x[i], r.d->x, sizeof x[i]);
+        next_chunk(&r);
+        memcpy(second[i], r.d->x, sizeof second[i]);
         sr_pipeline_close(&r.p);
     }
-    ck_assert(rel_l2(x[1], x[0], SR_COUNT(x[0])) > 1e-3);
+    ck_assert(rel_l2(x[1], x[0], N) > 1e-3);
     ck_assert_mem_eq(x[2], x[0], sizeof x[0]);
     ck_assert_mem_eq(x[3], x[1], sizeof x[0]);
+    ck_assert_mem_eq(x[4], x[0], sizeof x[0]);
+    ck_assert(rel_l2(second[4], second[0], N) > 1e-3 && rel_l2(second[4], second[1], N) > 1e-3);
+    ck_assert_mem_eq(x[5], x[0], sizeof x[0]);
+    ck_assert_mem_eq(second[5], second[0], sizeof second[0]);
 }
 END_TEST
 

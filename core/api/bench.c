@@ -325,7 +325,7 @@ static sora_result bench_model(struct bench *b, const char *path)
     {
         const struct sr_model_setup setup = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W, .prompts = 1,
                                               .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink,
-                                              .lora = d->lora, .lora_scale = d->about.lora_scale };
+                                              .lora = d->lora, .lora_scale = d->about.lora_scale, .motion = d->motion };
         b->F = d->F;
         b->H = d->H;
         b->W = d->W;

@@ -7,7 +7,7 @@
 static const char *const keys[] = {
     "format", "family", "licence", "preset", "width", "height", "rate", "frames", "latent", "guidance", "steps",
     "text_tokens", "position_waves", "spread", "spread_next", "still", "still_bias", "chunk_latents", "chunk_frames", "prompt_change",
-    "sampler", "lora", "lora_scale", "motion",
+    "sampler", "lora", "lora_next", "lora_scale", "motion",
     /* for people who read it: other files say the same to us */
     "text_unknown", "inputs", "position_channels",
 };
@@ -49,8 +49,11 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
     if ((r = sr_config_float(c, "guidance", 0, 100, &a->guidance, err)) < 0) return r;
     if ((r = sr_config_int(c, "steps", 1, 1000, &a->steps, err)) < 0) return r;
     if ((r = read_file_name(a->lora, sizeof a->lora, c, path, "lora", err)) < 0) return r;
+    if ((r = read_file_name(a->lora_next, sizeof a->lora_next, c, path, "lora_next", err)) < 0) return r;
     if ((r = read_file_name(a->motion, sizeof a->motion, c, path, "motion", err)) < 0) return r;
-    if (sr_config_has(c, "lora_scale") && !a->lora[0])
+    if (a->lora[0] && a->lora_next[0])
+        return sr_fail(err, SORA_ERR_MODEL, "%s: lora and lora_next are both there; wanted: one of them", path);
+    if (sr_config_has(c, "lora_scale") && !a->lora[0] && !a->lora_next[0])
         return sr_fail(err, SORA_ERR_MODEL, "%s: lora_scale is there, lora is not; wanted: the name of a file", path);
     a->lora_scale = 1;
     return sr_config_float(c, "lora_scale", -100, 100, &a->lora_scale, err);

@@ -46,20 +46,38 @@ static bool guided(const struct sr_diffusion *d)
     return d->first.guidance != 1 || (d->stream && d->next.guidance != 1);
 }
 
+/* The first chunk has a model of its own. */
+static bool apart(const struct sr_diffusion *d)
+{
+    return d->about.lora_next[0];
+}
+
+/* A first chunk has no past: its model needs neither a cache nor filters of the chunk before. Layers alike are in memory once. */
+static sora_result load_models(struct sr_diffusion *d, sora_error *err)
+{
+    struct sr_model_setup s = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W };
+    sora_result r;
+
+    s.prompts = d->first.guidance != 1 ? 2 : 1;
+    if (apart(d) && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
+    s.prompts = (apart(d) ? d->next.guidance != 1 : guided(d)) ? 2 : 1;
+    s.window = (size_t)d->sc.window;
+    s.sink = (size_t)d->sc.sink;
+    s.renews = d->sc.change == SR_CHANGE_RECACHE;
+    s.lora = d->lora;
+    s.lora_scale = d->about.lora_scale;
+    s.motion = d->motion;
+    return sr_model_open(d->c, &d->model, &s, err);
+}
+
 static sora_result load(struct sr_pipeline *p, const struct sr_sink *sink, sora_error *err)
 {
     struct sr_diffusion *d = self(p);
-    const struct sr_model_setup setup = {
-        .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W,
-        .window = (size_t)d->sc.window, .sink = (size_t)d->sc.sink, .renews = d->sc.change == SR_CHANGE_RECACHE,
-        .lora = d->lora, .lora_scale = d->about.lora_scale, .motion = d->motion,
-        .prompts = guided(d) ? 2 : 1,
-    };
     sora_result r;
 
     if ((r = sr_check_memory(d, err)) < 0) goto done;
     if ((r = sr_ctx_open(&d->c, d->precision, p->info.threads, ~0u, &p->job.log, p->job.cancel, err)) < 0) goto done;
-    if (!d->decode_only && (r = sr_model_open(d->c, &d->model, &setup, err)) < 0) goto done;
+    if (!d->decode_only && (r = load_models(d, err)) < 0) goto done;
     if ((r = sr_vae_open(d->c, &d->vae, d->parts.vae, d->H, d->W, err)) < 0) goto done;
     r = load_buffers(d, err);
 done:
@@ -77,6 +95,15 @@ static size_t real_rows(const float *rows, size_t T, size_t D)
     return SR_CEIL_DIV(n, D);
 }
 
+static sora_result set_text(struct sr_diffusion *d, int which, const float *rows, size_t n, sora_error *err)
+{
+    sora_result r;
+
+    if (d->first_model && (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0) return r;
+    if (which > 0 && apart(d) && d->next.guidance == 1) return SORA_OK;
+    return sr_model_set_text(d->c, d->model, which, rows, n, err);
+}
+
 /* --text FILE [T, D], T up to what the model reads. */
 static sora_result given_text(struct sr_diffusion *d, sora_error *err)
 {
@@ -91,7 +118,7 @@ static sora_result given_text(struct sr_diffusion *d, sora_error *err)
                        g->dim[1], T, D);
     if (!(rows = sr_calloc(T * D, sizeof *rows))) return sr_fail_nomem(err, T * D * sizeof *rows, "text states");
     memcpy(rows, g->data, g->dim[0] * D * sizeof *rows);
-    r = sr_model_set_text(d->c, d->model, 0, rows, real_rows(rows, T, D), err);
+    r = set_text(d, 0, rows, real_rows(rows, T, D), err);
     sr_free(rows);
     return r;
 }
@@ -108,7 +135,7 @@ static sora_result encode(struct sr_diffusion *d, int which, const char *text, s
         r = sr_safetensors_write(save, &t, 1, err);
         d->text_saved = true;
     }
-    return r < 0 ? r : sr_model_set_text(d->c, d->model, which, rows, n, err);
+    return r < 0 ? r : set_text(d, which, rows, n, err);
 }
 
 static sora_result prompt(struct sr_pipeline *p, const char *text, const struct sr_sink *sink, sora_error *err)
@@ -173,6 +200,7 @@ static void close_diffusion(struct sr_pipeline *p)
     sr_given_close(&d->text_given);
     sr_vae_close(&d->vae);
     sr_model_close(&d->model);
+    sr_model_close(&d->first_model);
     sr_ctx_close(&d->c);
     sr_parts_free(&d->parts);
     sr_free(d->lora);
@@ -220,7 +248,7 @@ static sora_result probe_parts(struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s: decodes latents of %d channels, the transformer makes %d; they are of different "
                        "models", d->parts.vae, d->vi.channels, d->mi.channels);
     if ((r = sr_about_read(&d->about, d->parts.folder, err)) < 0) return r;
-    if ((r = file_beside(&d->lora, d, d->about.lora, err)) < 0) return r;
+    if ((r = file_beside(&d->lora, d, d->about.lora[0] ? d->about.lora : d->about.lora_next, err)) < 0) return r;
     if ((r = file_beside(&d->motion, d, d->about.motion, err)) < 0) return r;
     if (d->about.found && !d->decode_only && strcmp(d->about.family, d->mi.family))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: family is \"%s\", the transformer's is \"%s\"; they are of different "
@@ -263,6 +291,10 @@ static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
     d->pre.still_bias = a->still_bias;
     d->has_prior = d->pre.C > 0;
     if ((r = sr_choose_stream(d, err)) < 0) return r;
+    if (a->lora_next[0] && (!d->stream || d->sc.last_step))
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: lora_next is there, but %s", d->parts.folder,
+                       d->stream ? "the last step of the first chunk, which has no additions, is to fill the cache"
+                                 : "the model makes clips of one chunk; wanted: lora");
     return check_prior(d, err);
 }
 

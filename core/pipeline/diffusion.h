@@ -39,7 +39,7 @@ struct sr_diffusion {
     struct sr_pipeline base;
     struct sr_parts parts;
     struct sr_about about;
-    char *lora, *motion;            /* paths; NULL: none */
+    char *lora, *motion;            /* paths; NULL: none. lora: about.lora or about.lora_next */
     struct sr_model_info mi;
     struct sr_vae_info vi;
     enum sr_type precision;
@@ -54,6 +54,7 @@ struct sr_diffusion {
 
     struct sr_ctx *c;
     struct sr_model *model;
+    struct sr_model *first_model;   /* of the first chunk, where the additions are for later ones; NULL: model */
     struct sr_vae *vae;
     struct sr_text_states text;
     bool text_saved;

@@ -104,7 +104,8 @@ sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
     info->parameters = model.parameters + text.parameters + vae.parameters + motion.parameters;
     info->weight_bytes = model.bytes + text.bytes + vae.bytes + lora.bytes + motion.bytes;
     types_text(info->types, sizeof info->types, model.types | text.types | vae.types | motion.types);
-    resident = (model.parameters + vae.parameters) * sr_type_size(d->precision) + motion.parameters * sizeof(float);
+    resident = ((d->about.lora_next[0] ? 2 : 1) * model.parameters + vae.parameters) * sr_type_size(d->precision) +
+               motion.parameters * sizeof(float);
     info->memory_bytes = memory(d, resident + SR_MIN(text.parameters * sr_type_size(d->precision), TEXT_RESIDENT));
     info->flop = work(d);
     d->resident_bytes = resident;

@@ -92,6 +92,8 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     if (d->has_prior) memcpy(d->prior, d->x, d->C * d->F * d->H * d->W * sizeof *d->x);
     past_add(d, at);
     d->f++;
+    /* Where prompts do not restart the stream, no other chunk will be a first one. */
+    if (d->sc.change != SR_CHANGE_RESTART) sr_model_close(&d->first_model);
     return SORA_OK;
 }
 

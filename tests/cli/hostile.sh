@@ -195,6 +195,8 @@ about '{"family": "wan", "prompt_change": "jump"}' prompt_change
 about '{"family": "wan", "sampler": {"windw": 3}}' sampler.windw
 about '{"family": "wan", "lora": "nosuch.pt"}' m/nosuch.pt
 about '{"family": "wan", "lora": "spiece.model"}' m/spiece.model
+about '{"family": "wan", "lora_next": "l.pt"}' "lora_next is there, but the model makes clips"
+about '{"family": "wan", "preset": "self-forcing", "lora_next": "l.pt", "sampler": {"cache": "last-step"}}' "lora_next is there, but the last step"
 about '{"family": "wan", "chunk_latents": 1}' "sampler.window is missing"
 about '{"family": "wan", "chunk_latents": 1, "sampler": {"window": 0}}' "sampler.window and sampler.sink are 0"
 about '{"family": "wan", "chunk_latents": 1, "chunk_frames": 5, "sampler": {"window": 3}}' chunk_frames
@@ -221,7 +223,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'del c["position_waves"]' position_waves
     pocket 'c["position_waves"].append(9)' waves
     pocket 'c["lora"] = "more.safetensors"' m/more.safetensors
-    pocket 'c["lora"] = "README.md"' m/README.md
+    pocket 'c["lora_next"] = "README.md"' m/README.md
     pocket 'c["motion"] = "more.safetensors"' m/more.safetensors
     pocket 'c["motion"] = "README.md"' m/README.md
     pocket 'c["motion"] = "motion.safetensors"' '"filter.weight" has 12 rows; wanted: 32' "$SRCDIR/tests/ref/wan-pocket/motion.safetensors"
