@@ -40,21 +40,25 @@ def text_difference(e, folder):
 
 @torch.no_grad()
 def transformer_difference(e, folder):
-    """One frame, a time for each token, as Wan2.2's expand_timesteps gives them."""
+    """One frame, a time for each token, as Wan2.2's expand_timesteps gives them; as first frames have it, then later ones."""
     reference = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32).eval()
-    if "lora" in e.about:
-        reference.load_lora_adapter(load_file(folder / e.about["lora"]), prefix=None)
     x = torch.randn(4, 1, reference.config.in_channels, 18, 32)
     t, text = torch.tensor([[1.0], [0.7], [0.3], [0.04]]), e.model.text_encoder(e.tokenizer(PROMPTS))
-    ours, _ = e.model.transformer(x, t, text, rope_tables([0]))
-    theirs = reference(x.transpose(1, 2), (t * 1000).expand(-1, 144), text, return_dict=False)[0]
-    return largest(ours, theirs.transpose(1, 2)), ours.abs().max().item()
+    def difference(model):
+        ours, _ = model.transformer(x, t, text, rope_tables([0]))
+        theirs = reference(x.transpose(1, 2), (t * 1000).expand(-1, 144), text, return_dict=False)[0]
+        return largest(ours, theirs.transpose(1, 2)), ours.abs().max().item()
+    first = difference(e.model)
+    if "lora_next" not in e.about:
+        return first
+    reference.load_lora_adapter(load_file(folder / e.about["lora_next"]), prefix=None)
+    return max(first, difference(e.next))
 
 
 @torch.no_grad()
 def cache_difference(e):
     """Frames one by one with cached keys and values, against all at once under the causal mask; any start."""
-    m, f = e.model, 4
+    m, f = e.next, 4
     text = m.text_encoder(e.tokenizer(PROMPTS[:1]))
     x, t = torch.randn(1, f, m.transformer.patch_embedding.in_channels, 18, 32), torch.rand(1, f)
     whole, _ = m.transformer(x, t, text, rope_tables(range(f)))

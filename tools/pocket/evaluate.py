@@ -124,7 +124,7 @@ def motion(folder=paths.MODEL, count=96):
     known = torch.ones(z.shape[:2], dtype=torch.bool)
     known[:, 0] = False
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
-    own = e.model.own_frames(z, torch.zeros_like(z[:, :1]), known, words, torch.zeros_like(known, dtype=torch.long),
+    own = e.next.own_frames(z, torch.zeros_like(z[:, :1]), known, words, torch.zeros_like(known, dtype=torch.long),
                              rope_tables(range(WINDOW)), (1.0, 0.0), e.about["sampler"]["context_time"], noise)
     true, made = z[:, 1:] - z[:, :-1], own[:, 1:] - z[:, :-1]
     subject = torch.from_numpy(np.stack([c[1] for c in clips]))[:, :WINDOW].float()
@@ -163,8 +163,8 @@ def after_stills(name, e, rng, wanted, opposite, prompt, places):
     made = []
     for way in (lambda a: a, opposite):
         text = e.model.text_encoder(e.tokenizer([prompt(way(a)) for a in wanted]))
-        _, caches = e.model.estimate(first, time, torch.zeros_like(first), ~known, text, rope_tables([0]))
-        made.append(e.model.estimate(noise, torch.ones_like(time), first, known, text, rope_tables([1]), caches)[0] - first)
+        _, caches = e.next.estimate(first, time, torch.zeros_like(first), ~known, text, rope_tables([0]))
+        made.append(e.next.estimate(noise, torch.ones_like(time), first, known, text, rope_tables([1]), caches)[0] - first)
     true = clips[:, 1:] - first
     def total(x):
         return (x * w).sum().item()

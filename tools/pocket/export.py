@@ -2,7 +2,7 @@
 """Writes the folder that is shipped, in Diffusers layout, weights in f16.
 
 python export.py windows [FOLDER]       from the averaged weights at the end of a stage; where that learned low-rank additions, these
-                                        and the shipped transformer, to which they are added
+                                        beside the shipped transformer and text encoder
 """
 
 import json
@@ -64,8 +64,8 @@ def write_transformer(folder, weights):
 
 
 def write_additions(folder, additions):
-    if folder.resolve() != paths.MODEL:
-        shutil.copytree(paths.MODEL / "transformer", folder / "transformer", dirs_exist_ok=True)
+    for name in ("transformer", "text_encoder") if folder.resolve() != paths.MODEL else ():
+        shutil.copytree(paths.MODEL / name, folder / name, dirs_exist_ok=True)
     shutil.copyfile(additions, folder / low_rank.FILE)
 
 
@@ -127,7 +127,7 @@ def write_description(folder, weights, lora, motion):
         "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
-        **({"lora": low_rank.FILE} if lora else {}), **({"motion": MOTION} if motion else {}), "sampler": SAMPLER,
+        **({"lora_next": low_rank.FILE} if lora else {}), **({"motion": MOTION} if motion else {}), "sampler": SAMPLER,
         "spread": numbers(weights["spread"]), "spread_next": numbers(weights["spread_next"]),
         "still": numbers(still.T), "still_bias": numbers(still_bias)})
     write_json(folder / "model_index.json", {
@@ -148,9 +148,9 @@ def main(stage, folder=paths.MODEL):
         write_additions(folder, additions)
     else:
         write_transformer(folder / "transformer", weights)
+        write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
     if motion := part(weights, "motion"):
         write_motion(folder, motion, weights["spread"])
-    write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
     write_tokenizer(folder / "tokenizer")
     write_decoder(folder / "vae")
     write_description(folder, weights, lora=additions.exists(), motion=bool(motion))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Low-rank additions to a trained model: every matrix W of the transformer's blocks becomes W + up down, where W stays as it is.
+"""Low-rank additions to a trained model, for the frames that follow on a first one: every matrix W of the transformer's blocks
+becomes W + up down there, where W stays as it is.
 
-So a new version is a file of two megabytes beside the old weights (`lora` in sora.json), in place of all of them again.
+So first frames stay what they were, bit by bit, whatever later ones learn; and a new version is a file of two megabytes beside the
+old weights (`lora_next` in sora.json), in place of all of them again.
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The names in the file are peft's.
 """
 
@@ -30,14 +32,13 @@ def layers(transformer):
 
 
 def begin(model, rank, found=None):
-    """From now on only additions and the text encoder learn, which is small. found: names and tensors of additions that are in the
-    weights already, of the same rank."""
+    """From now on only additions and filters of the frame before learn. found: names and tensors of additions of the same rank."""
+    model.text_encoder.requires_grad_(False)
     model.transformer.requires_grad_(False)
     for name, m in layers(model.transformer):
         addition = Addition(*m.weight.shape, rank).to(m.weight.device)
         if found:
             addition.load_state_dict({k: found[f"{name}.{v}"].float() for k, v in NAMES.items()})
-            m.weight.data -= (addition.up @ addition.down).detach()
         parametrize.register_parametrization(m, "weight", addition)
 
 
@@ -47,19 +48,14 @@ def additions(transformer):
             for k, v in m.parametrizations.weight[0].named_parameters()}
 
 
-def add(weights, found, prefix=""):
-    """To f32 weights of a transformer, whose names begin with prefix, those that are found in such a file."""
-    for k, up in found.items():
-        if k.endswith(NAMES["up"]):
-            name = k.removesuffix("." + NAMES["up"])
-            weights[f"{prefix}{name}.weight"] += up.float() @ found[f"{name}.{NAMES['down']}"].float()
+@torch.no_grad()
+def add(transformer, found):
+    """For good, those that are found in such a file."""
+    for name, m in layers(transformer):
+        m.weight += found[f"{name}.{NAMES['up']}"].float() @ found[f"{name}.{NAMES['down']}"].float()
 
 
-def merged(model):
-    """-> the state of model, as if it had its additions for good"""
-    state = {k.replace("parametrizations.weight.original", "weight"): v for k, v in model.state_dict().items()
-             if ".parametrizations.weight.0." not in k}
-    for name, m in layers(model.transformer):
-        if parametrize.is_parametrized(m):
-            state[f"transformer.{name}.weight"] = m.weight.detach()
-    return state
+def without_additions(model):
+    """-> the state of model, as if it had none"""
+    return {k.replace("parametrizations.weight.original", "weight"): v for k, v in model.state_dict().items()
+            if ".parametrizations.weight.0." not in k}

@@ -85,10 +85,9 @@ class Pocket(nn.Module):
     def spread_of(self, known):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
-    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None, teacher=None):
+    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None):
         """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]; and the estimate.
 
-        teacher: a model whose estimate is what is wanted, in place of x0.
         seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
         caches: keys and values of the frames before these; place: see network().
         """
@@ -98,9 +97,6 @@ class Pocket(nn.Module):
         time = t[..., None, None, None]
         x = (1 - time) * x0 + time * noise
         estimate, _ = self.estimate(x, t, mu, known, text, rope, caches, clean=clean, which=which, place=place)
-        if teacher is not None:
-            with torch.no_grad():
-                x0, _ = teacher.estimate(x, t, mu, known, teacher.text(words), rope, which=which)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()
         return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4)), estimate

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-import low_rank
 import paths
 from judge import FILES
 
@@ -41,10 +40,8 @@ def write_weights(folder):
         for k, v in load_file(folder / part / f"{file}.safetensors").items():
             if k != "encoder.embed_tokens.weight":              # a second name of shared.weight
                 weights[f"{part}.{k}"] = v.float()
-    if "lora" in about:
-        additions = load_file(folder / about["lora"])
-        low_rank.add(weights, additions, "transformer.")
-        save_file(additions, paths.WORK / "shipped-lora.safetensors")
+    if "lora_next" in about:
+        shutil.copyfile(folder / about["lora_next"], paths.WORK / "shipped-lora.safetensors")
     for name in ("spread", "spread_next"):
         weights[name] = torch.tensor(about[name])[:, None, None]
     if "motion" in about:

@@ -7,6 +7,7 @@ python sample.py PROMPT --noise noise.safetensors --latents latents.safetensors 
 """
 
 import argparse
+import copy
 import json
 
 import numpy as np
@@ -24,7 +25,7 @@ from transformer import rope_tables
 
 
 class Exported:
-    """A folder as export.py wrote it."""
+    """A folder as export.py wrote it. model draws first frames, next those after them."""
 
     def __init__(self, folder=paths.MODEL):
         self.about = json.loads((folder / "sora.json").read_text())
@@ -33,17 +34,19 @@ class Exported:
         for part, file in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
             weights = load_file(folder / part / f"{file}.safetensors")
             weights = {k: v.float() for k, v in weights.items() if k != "encoder.embed_tokens.weight"}
-            if part == "transformer" and "lora" in self.about:
-                low_rank.add(weights, load_file(folder / self.about["lora"]))
             getattr(self.model, part).load_state_dict(weights)
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
+        self.next = copy.deepcopy(self.model)
+        if "lora_next" in self.about:
+            low_rank.add(self.next.transformer, load_file(folder / self.about["lora_next"]))
         if "motion" in self.about:
-            self.model.add_motion(load_file(folder / self.about["motion"]))
+            self.next.add_motion(load_file(folder / self.about["motion"]))
         bias = torch.tensor(self.about["still_bias"])
-        self.model.still = torch.tensor(self.about["still"]).view(len(bias), -1), bias[:, None, None]
+        self.still = torch.tensor(self.about["still"]).view(len(bias), -1), bias[:, None, None]
         self.decoder = Decoder(folder / "vae")
         self.model.eval()
+        self.next.eval()
 
 
 class Decoder:
@@ -88,9 +91,10 @@ def settled(x, mu, spread, noise, most):
 
 
 @torch.no_grad()
-def generate(model, text, empty, frames, noise, sampler):
+def generate(e, text, empty, frames, noise, sampler):
     """Latent frames of clips that have one prompt each.
 
+    e                               an Exported
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
     frames                          latent ones
     noise        of (f, k)          [B, 1, C, 18, 32] where frame f starts (k = 0), or what renoising adds before its step k
@@ -99,6 +103,7 @@ def generate(model, text, empty, frames, noise, sampler):
     """
     b, done, caches = len(text), [], None
     for f in range(frames):
+        model = e.next if f else e.model
         rope = rope_tables([f])                                 # positions count up; only differences matter
         begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
         known, x = torch.full((b, 1), not begins), noise(f, 0)
@@ -117,11 +122,11 @@ def generate(model, text, empty, frames, noise, sampler):
             else:
                 x = x0 + then / now * (x - x0)
         if begins:
-            x, most = standing_still(x, model.still), torch.zeros(b, 1, ROWS // 2, COLUMNS // 2)
+            x, most = standing_still(x, e.still), torch.zeros(b, 1, ROWS // 2, COLUMNS // 2)
         else:
             x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
         t = torch.full((b, 1), sampler["context_time"])
-        _, new = model.estimate(x, t, mu, known, text, rope, caches)
+        _, new = e.next.estimate(x, t, mu, known, text, rope, caches)
         caches = new if caches is None else [
             tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
             for pair in zip(caches, new)]
@@ -138,7 +143,7 @@ def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported
     with torch.no_grad():
         text = e.model.text_encoder(e.tokenizer(prompts))
         empty = e.model.text_encoder(e.tokenizer([""])).expand_as(text)
-    return generate(e.model, text, empty, frames, noise, e.about["sampler"] | changes)
+    return generate(e, text, empty, frames, noise, e.about["sampler"] | changes)
 
 
 def main():

@@ -43,7 +43,7 @@ def main(kind="streams", batch=64, count=8):
         """Always the same ones."""
         choice, noise, before, began = np.random.default_rng(0), torch.Generator().manual_seed(0), trainer.seen, time.time()
         for _ in range(count):
-            trainer.learn(((loss, counts) for loss, counts, _ in stage.losses(choice, noise, trainer.model)), 0.01, 1)
+            trainer.learn(((loss, counts) for loss, counts, _ in stage.losses(choice, noise, trainer.model, trainer.model)), 0.01, 1)
         return trainer.seen - before, time.time() - began
     steps(count)                                                # compiles for the shapes that come
     with FlopCounterMode(display=False) as counter:

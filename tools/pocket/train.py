@@ -84,12 +84,13 @@ def spoiled(dice, z):
 
 
 @torch.no_grad()
-def begun(dice, model, streams, b, text, rope, place=None):
-    """First frames of streams as the model makes them of the true ones behind noise: with less detail, and errors of its own."""
+def begun(dice, first, streams, b, text, rope, place=None):
+    """First frames of streams as `first`, the model that draws such, makes them of the true ones behind noise: with less detail, and
+    errors of its own."""
     x0 = b.x0[:, :1]
     t = OWN_START * dice.uniform(len(x0), 1)
     x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
-    z, _ = model.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
+    z, _ = first.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
     return streams.stand_still(z[:, 0])[:, None]
 
 
@@ -164,26 +165,24 @@ class Stage:
             for m in (trainer.model, trainer.average):
                 setattr(m, name, value[:, None, None].clone())
 
-    def losses(self, choice, noise, model, teacher):
-        """Of one step, part by part: losses, which frames count, times, all [B, F]. choice: numpy's, the same in every process."""
+    def losses(self, choice, noise, model, first):
+        """Of one step, part by part: losses, which frames count, times, all [B, F]. choice: numpy's, the same in every process; first:
+        the model that draws first frames."""
         dice = Dice(noise)
         if not self.clips or choice.random() < self.image_share:
-            arguments, counts = self.draw_images(dice, teacher)
+            arguments, counts = self.draw_images(dice)
         elif choice.random() < self.stream_share:
-            yield from self.stream(dice, model, int(choice.integers(1, self.length)) if choice.random() < TURNED else 0)
+            yield from self.stream(dice, model, first, int(choice.integers(1, self.length)) if choice.random() < TURNED else 0)
             return
         else:
             arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
         yield model.loss(**arguments)[0], counts, arguments["t"]
 
-    def draw_images(self, dice, teacher):
-        """Where only additions learn, the pictures are to stay what they were: what the weights estimated before is wanted, which has
-        no noise of its own, as pictures have."""
+    def draw_images(self, dice):
         b = self.images.draw(dice.generator, self.batch, 1)
-        arguments = b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1])
-        return arguments | dict(teacher=teacher), torch.ones_like(b.known)
+        return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
 
-    def stream(self, dice, model, turn):
+    def stream(self, dice, model, first, turn):
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
         Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
         scene stays what it is."""
@@ -194,7 +193,7 @@ class Stage:
             return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        z, mu, caches = begun(dice, model, self.streams, b, text, rope(0), place), b.previous[:, :1], None
+        z, mu, caches = begun(dice, first, self.streams, b, text, rope(0), place), b.previous[:, :1], None
         z = torch.where(dice.uniform(len(z), 1, 1, 1, 1) < 0.5, z, spoiled(dice, b.x0[:, :1]))
         most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
         for at in range(1, self.length):
@@ -301,8 +300,8 @@ class Trainer:
     """The model, the average of its weights, both optimisers, and how far they are; all that a checkpoint holds."""
 
     def __init__(self, device, compiled):
-        self.teacher = None                                     # the weights as they were, where additions learn
         self.model, self.step, self.seen = Pocket(Tokenizer().size, **SHAPE).to(device), 0, 0
+        self.base = None                                        # the weights to which is added, where additions learn
         self._prepare()
         if compiled:
             transformer.compile_kernels()
@@ -321,9 +320,9 @@ class Trainer:
             self._prepare()
 
     def learn_additions(self, rank, file):
-        """From now on, to the averaged weights as they are; those in file, if it is there, are among them and learn on."""
-        self.teacher = self.average.requires_grad_(False)
-        self.model.load_state_dict(self.average.state_dict())
+        """From now on, to the averaged weights as they are; those in file, if it is there, learn on."""
+        self.base = self.average.requires_grad_(False)
+        self.model.load_state_dict(self.base.state_dict())
         low_rank.begin(self.model, rank, load_file(file) if file.exists() else None)
         self._prepare()
 
@@ -376,7 +375,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
         steps = trainer.step - first_step
         factor = rate * RATE[stage.name] * min(1, (steps + 1) / WARM_UP) * min(1, max(0.03, (1 - progress) / 0.4))
         def losses():
-            for per_frame, counts, t in stage.losses(choice, noise, trainer.model, trainer.teacher):
+            for per_frame, counts, t in stage.losses(choice, noise, trainer.model, trainer.base or trainer.model):
                 if steps % 10 == 0 or stage.device.type == "cpu":
                     report.add(per_frame, t, counts)
                 yield per_frame, counts
@@ -388,7 +387,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
             saved_at = time.time()
     if rank == 0:
         trainer.save(file)
-        for state, end in ((low_rank.merged(trainer.average), ".safetensors"),
+        for state, end in ((low_rank.without_additions(trainer.average), ".safetensors"),
                            (low_rank.additions(trainer.average.transformer), "-lora.safetensors")):
             to = paths.WORK / (stage.name + end)
             to.unlink(missing_ok=True)
@@ -442,7 +441,8 @@ def main():
     parser.add_argument("--stream-frames", type=int, default=STREAM_LATENTS,
                         help="the first latent frames of streams, at least 2: with few of them most set out from one that stands still")
     parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
-                        help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py)")
+                        help="learn additions of that rank, for frames after the first, to the weights it starts from, which stay as they "
+                             "are (low_rank.py); no single pictures then")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")
@@ -451,6 +451,8 @@ def main():
     gpu = options.device.startswith("cuda")
     if options.low_rank and not options.start:
         parser.error("--low-rank: --from is wanted as well, the weights to which is added; also to go on")
+    if options.low_rank:
+        options.image_share = 0
     options.processes = 1 if gpu else options.processes or 2
     options.batch = options.batch or (640 if gpu else 20)
     if options.processes == 1:
