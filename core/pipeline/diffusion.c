@@ -52,15 +52,21 @@ static bool apart(const struct sr_diffusion *d)
     return d->about.lora_next[0];
 }
 
+/* Texts that a model holds: with guidance the negative prompt too. */
+static int texts(double guidance)
+{
+    return guidance != 1 ? 2 : 1;
+}
+
 /* A first chunk has no past: its model needs neither a cache nor filters of the chunk before. Layers alike are in memory once. */
 static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 {
     struct sr_model_setup s = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W };
     sora_result r;
 
-    s.prompts = d->first.guidance != 1 ? 2 : 1;
+    s.prompts = texts(d->first.guidance);
     if (apart(d) && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
-    s.prompts = (apart(d) ? d->next.guidance != 1 : guided(d)) ? 2 : 1;
+    s.prompts = apart(d) ? texts(d->next.guidance) : guided(d) ? 2 : 1;
     s.window = (size_t)d->sc.window;
     s.sink = (size_t)d->sc.sink;
     s.renews = d->sc.change == SR_CHANGE_RECACHE;
@@ -99,8 +105,10 @@ static sora_result set_text(struct sr_diffusion *d, int which, const float *rows
 {
     sora_result r;
 
-    if (d->first_model && (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0) return r;
-    if (which > 0 && apart(d) && d->next.guidance == 1) return SORA_OK;
+    if (d->first_model && which < texts(d->first.guidance) &&
+        (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0)
+        return r;
+    if (apart(d) && which >= texts(d->next.guidance)) return SORA_OK;
     return sr_model_set_text(d->c, d->model, which, rows, n, err);
 }
 
@@ -291,11 +299,12 @@ static sora_result probe_stream(struct sr_diffusion *d, sora_error *err)
     d->pre.still_bias = a->still_bias;
     d->has_prior = d->pre.C > 0;
     if ((r = sr_choose_stream(d, err)) < 0) return r;
+    if ((r = check_prior(d, err)) < 0) return r;
     if (a->lora_next[0] && (!d->stream || d->sc.last_step))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: lora_next is there, but %s", d->parts.folder,
                        d->stream ? "the last step of the first chunk, which has no additions, is to fill the cache"
                                  : "the model makes clips of one chunk; wanted: lora");
-    return check_prior(d, err);
+    return SORA_OK;
 }
 
 /* Published sizes and rates, for folders that do not say. */
