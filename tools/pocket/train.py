@@ -185,7 +185,8 @@ class Stage:
     def stream(self, dice, model, first, turn):
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
         Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
-        scene stays what it is."""
+        scene stays what it is. What follows a frame of the model's own is to change as the true one does, and to keep what it has of its
+        own: true details, which cannot be known, would be all of the loss."""
         b = self.streams.draw(dice.generator, self.batch // 2, self.stored, turn).frames(slice(self.length))
         b, place = self.part(dice, b, model.positions)
         patches = self.part_rope[0].shape[0] // self.length
@@ -193,21 +194,27 @@ class Stage:
             return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        z, mu, caches = begun(dice, first, self.streams, b, text, rope(0), place), b.previous[:, :1], None
-        z = torch.where(dice.uniform(len(z), 1, 1, 1, 1) < 0.5, z, spoiled(dice, b.x0[:, :1]))
+        x0, mu, caches = b.x0[:, :1], b.previous[:, :1], None
+        own = dice.uniform(len(x0), 1, 1, 1, 1) < 0.5
+        z = torch.where(own, begun(dice, first, self.streams, b, text, rope(0), place), x0)
+        off, z = z - x0, torch.where(own, z, spoiled(dice, x0))
         most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
         for at in range(1, self.length):
             now = b.frames(slice(at, at + 1))
             caches = model.remembered(z, mu, torch.full_like(now.known, TOLD_TIME, dtype=z.dtype), text, rope(at - 1), caches, place, SEEN)
             t = draw_times(dice, now.known.shape)
+            x0 = now.x0
             if at == turn:
                 mu = torch.zeros_like(z)
             else:
+                x0 = x0 + off
                 mu, t = z, torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
-            loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(mu=mu, caches=caches, place=place))
+            loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(x0=x0, mu=mu, caches=caches, place=place))
             yield loss, 1 / (loss.detach() + LEAST_LOSS), t
             if at == turn:
-                z = torch.where(t[..., None, None, None] < OWN_START, z.detach(), spoiled(dice, now.x0))
+                own = t[..., None, None, None] < OWN_START
+                z = torch.where(own, z.detach(), now.x0)
+                off, z = z - now.x0, torch.where(own, z, spoiled(dice, now.x0))
                 most = torch.zeros_like(most)
             else:
                 z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
