@@ -49,7 +49,7 @@ static sora_result noise(struct sr_diffusion *d, float *out, int64_t chunk, int 
 static sora_result network(struct sr_diffusion *d, int which, const struct sr_model_input *in, bool last, float *out, sora_error *err)
 {
     if (last && d->sc.last_step) return sr_model_commit(d->c, d->model, which, in, out, err);
-    return sr_model_forward(d->c, d->first_model && d->f == 0 ? d->first_model : d->model, which, in, out, err);
+    return sr_model_forward(d->c, d->first_model && (d->f == 0 || d->turn) ? d->first_model : d->model, which, in, out, err);
 }
 
 /* The network's velocity for d->x at step k, guided, in d->v. */

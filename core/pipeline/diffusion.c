@@ -35,9 +35,9 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
     if (d->about.sampler.change_noise > 0 && (r = alloc(&d->most, n / d->C / 4, err)) < 0) return r;
-    if (d->sc.change != SR_CHANGE_RECACHE) return SORA_OK;
+    if (d->sc.change != SR_CHANGE_RECACHE && !d->first_model) return SORA_OK;
     d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
-    if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0) return r;
+    if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0 || d->sc.change != SR_CHANGE_RECACHE) return r;
     return alloc(&d->again, frame * d->past_frames, err);
 }
 
@@ -58,16 +58,17 @@ static int texts(double guidance)
     return guidance != 1 ? 2 : 1;
 }
 
-/* A first chunk has no past: its model needs neither a cache nor filters of the chunk before. Layers alike are in memory once. */
+/* Where the first chunk has a model of its own, that also samples what is drawn as a first chunk later, with a cache of its own, filled
+   then; it needs no filters of the chunk before. Layers alike are in memory once. */
 static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 {
     struct sr_model_setup s = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W };
     sora_result r;
 
+    s.window = (size_t)d->sc.window;
     s.prompts = texts(d->first.guidance);
     if (apart(d) && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
     s.prompts = apart(d) ? texts(d->next.guidance) : guided(d) ? 2 : 1;
-    s.window = (size_t)d->sc.window;
     s.sink = (size_t)d->sc.sink;
     s.renews = d->sc.change == SR_CHANGE_RECACHE;
     s.lora = d->lora;

@@ -54,7 +54,7 @@ struct sr_diffusion {
 
     struct sr_ctx *c;
     struct sr_model *model;
-    struct sr_model *first_model;   /* of the first chunk, where the additions are for later ones; NULL: model */
+    struct sr_model *first_model;   /* of chunks sampled as first ones, where the additions are for later ones; NULL: model */
     struct sr_vae *vae;
     struct sr_text_states text;
     bool text_saved;
@@ -63,9 +63,10 @@ struct sr_diffusion {
     int64_t f;                      /* stream.c: chunks since the cache was empty */
     bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
     int64_t since_first;            /* chunks since one was */
+    uint64_t firsts;                /* bit i: the chunk before the last i was */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
     float *most;                    /* [F, H/2, W/2] sr_precondition_settle(); NULL: not wanted */
-    float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: never renewed */
+    float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: not wanted */
     size_t past_frames;
 
     struct sr_given noise, latents, text_given;

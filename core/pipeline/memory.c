@@ -70,6 +70,12 @@ static double work(const struct sr_diffusion *d)
     return chunks * (((s->guidance != 1 ? 2 : 1) * s->schedule.steps + (d->stream && !d->sc.last_step)) * pass_flop(d) + vae * (double)d->F);
 }
 
+/* Where first chunks have a model of their own, there are two. */
+static uint64_t models(const struct sr_diffusion *d)
+{
+    return d->about.lora_next[0] ? 2 : 1;
+}
+
 /* Peak of the whole run: packed weights, activations of the wider of transformer and decoder, caches, latents. */
 static uint64_t memory(const struct sr_diffusion *d, uint64_t weights)
 {
@@ -84,7 +90,7 @@ static uint64_t memory(const struct sr_diffusion *d, uint64_t weights)
     const uint64_t latents = (uint64_t)(d->C * d->F * d->H * d->W) * 6 * 4;
     const uint64_t pictures = pixels * (12 + 15 * 3);       /* the newest; those that wait and one to fade from, of 8 bits */
 
-    return weights + SR_MAX(dit, vae) + cache + latents + pictures;
+    return weights + SR_MAX(dit, vae) + models(d) * cache + latents + pictures;
 }
 
 sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
@@ -104,7 +110,7 @@ sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
     info->parameters = model.parameters + text.parameters + vae.parameters + motion.parameters;
     info->weight_bytes = model.bytes + text.bytes + vae.bytes + lora.bytes + motion.bytes;
     types_text(info->types, sizeof info->types, model.types | text.types | vae.types | motion.types);
-    resident = ((d->about.lora_next[0] ? 2 : 1) * model.parameters + vae.parameters) * sr_type_size(d->precision) +
+    resident = (models(d) * model.parameters + vae.parameters) * sr_type_size(d->precision) +
                motion.parameters * sizeof(float);
     info->memory_bytes = memory(d, resident + SR_MIN(text.parameters * sr_type_size(d->precision), TEXT_RESIDENT));
     info->flop = work(d);

@@ -59,6 +59,38 @@ static sora_result renew(struct sr_diffusion *d, sora_error *err)
     return sr_model_renew(d->c, d->model, 0, &in, keep_sink, err);
 }
 
+/* x [C, F, H, W] of a chunk in the ring */
+static void past_get(const struct sr_diffusion *d, int64_t chunk, float *x)
+{
+    const size_t frame = d->H * d->W;
+
+    for (size_t f = 0; f < d->F; f++)
+        for (size_t c = 0; c < d->C; c++)
+            memcpy(x + (c * d->F + f) * frame,
+                   d->past + ((uint64_t)(chunk * (int64_t)d->F + (int64_t)f) % d->past_frames * d->C + c) * frame, frame * sizeof *x);
+}
+
+/* The last chunks as the first chunks' model sees them: what it is to draw now follows on them. */
+static sora_result recall(struct sr_diffusion *d, sora_error *err)
+{
+    const int64_t seen = SR_MIN(SR_MIN(d->f, d->sc.window / (int64_t)d->F), 64);        /* bits of firsts */
+    float t[SR_MAX_CHUNK];
+    sora_result r = SORA_OK;
+
+    for (size_t f = 0; f < d->F; f++) t[f] = (float)d->sc.context_t;
+    sr_model_reset(d->first_model);
+    for (int64_t back = seen; back > 0 && r == SORA_OK; back--) {
+        const int64_t chunk = d->f - back;
+        const bool first = d->firsts >> (back - 1) & 1;
+        const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = d->has_prior && !first ? d->v : NULL, .t = t,
+                                           .first_frame = chunk * (int64_t)d->F };
+        past_get(d, chunk, d->x);
+        if (in.prior) past_get(d, chunk - 1, d->v);
+        r = sr_model_commit(d->c, d->first_model, 0, &in, NULL, err);
+    }
+    return r;
+}
+
 /* ---- Chunks and prompts ---- */
 
 /* The next chunk sees the past, but is sampled as a first one, and faded in. */
@@ -79,6 +111,7 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     /* A model that drifts comes back by it: the error of many frames does not outlive one that is drawn anew. */
     if (d->sc.turn_every && d->since_first >= d->sc.turn_every && (r = turn_next(d, sink, err)) < 0) return r;
     d->since_first = d->f == 0 || d->turn ? 1 : d->since_first + 1;
+    if (d->first_model && d->turn && (r = recall(d, err)) < 0) return r;
     prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
     turn.guidance = 1;          /* the other prompt has no past to look at */
     if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0)
@@ -91,9 +124,8 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     if (!d->sc.last_step && (r = remember(d, at, prior, err)) < 0) return r;
     if (d->has_prior) memcpy(d->prior, d->x, d->C * d->F * d->H * d->W * sizeof *d->x);
     past_add(d, at);
+    d->firsts = d->firsts << 1 | (d->since_first == 1);
     d->f++;
-    /* Where prompts do not restart the stream, no other chunk will be a first one. */
-    if (d->sc.change != SR_CHANGE_RESTART) sr_model_close(&d->first_model);
     return SORA_OK;
 }
 
@@ -103,6 +135,7 @@ sora_result sr_stream_new_prompt(struct sr_diffusion *d, const struct sr_sink *s
     if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
     if (d->sc.change == SR_CHANGE_TURN) return turn_next(d, sink, err);
     sr_model_reset(d->model);
+    if (d->first_model) sr_model_reset(d->first_model);
     d->f = 0;
     /* A stream's first latent is one picture for decoders that remember; pocket's takes every latent for itself. */
     if (!d->has_prior) sr_vae_reset(d->vae);

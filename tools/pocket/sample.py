@@ -101,11 +101,22 @@ def generate(e, text, empty, frames, noise, sampler):
     sampler      sora.json's entry  kind, steps, guidance, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
-    b, done, caches = len(text), [], None
+    b, done, mus, caches = len(text), [], [], None
+    def seen_by(model, f, caches):
+        """caches and the keys and values of frame f, as model has them"""
+        _, new = model.estimate(done[f], torch.full((b, 1), sampler["context_time"]), mus[f], torch.full((b, 1), bool(mus[f].any())), text,
+                                rope_tables([f]), caches)
+        return new if caches is None else [
+            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
+            for pair in zip(caches, new)]
     for f in range(frames):
-        model = e.next if f else e.model
         rope = rope_tables([f])                                 # positions count up; only differences matter
         begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
+        model, past = e.next, caches
+        if begins and "lora_next" in e.about:                   # the model of first frames, which sees the last frames in its own way
+            model, past = e.model, None
+            for k in range(max(0, f - sampler["window"]), f):
+                past = seen_by(model, k, past)
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
         steps = sampler["first_steps"] if begins else sampler["next_steps"]
@@ -113,9 +124,9 @@ def generate(e, text, empty, frames, noise, sampler):
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
-            x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
+            x0, _ = model.estimate(x, t, mu, known, text, rope, past)
             if guidance != 1:
-                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
+                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, past)
                 x0 = x0_empty + guidance * (x0 - x0_empty)
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
@@ -125,12 +136,9 @@ def generate(e, text, empty, frames, noise, sampler):
             x, most = standing_still(x, e.still), torch.zeros(b, 1, ROWS // 2, COLUMNS // 2)
         else:
             x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
-        t = torch.full((b, 1), sampler["context_time"])
-        _, new = e.next.estimate(x, t, mu, known, text, rope, caches)
-        caches = new if caches is None else [
-            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
-            for pair in zip(caches, new)]
         done.append(x)
+        mus.append(mu)
+        caches = seen_by(e.next, f, caches)
     return torch.cat(done, 1)
 
 
