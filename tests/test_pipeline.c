@@ -525,6 +525,12 @@ static void write_additions(const char *dir, float size)
     ck_assert_int_eq(sr_safetensors_write(path, t, SR_COUNT(t), NULL), SORA_OK);
 }
 
+static struct film shoot_with_additions(const sora_options *o, float size)
+{
+    write_additions(o->model, size);
+    return must_shoot(o);
+}
+
 /* Additions to the shipped weights: of nothing, the same frames; of something, others, from the same noise. As lora_next they leave
    the first frame alone. */
 START_TEST(test_pocket_lora)
@@ -546,10 +552,8 @@ START_TEST(test_pocket_lora)
         snprintf(with, sizeof with, "\"%s\": \"more.safetensors\", \"sampler\"", keys[i]);
         pocket_with(dir, "\"sampler\"", with);
         o.model = dir;
-        write_additions(dir, 0);
-        none = must_shoot(&o);
-        write_additions(dir, 3);
-        more = must_shoot(&o);
+        none = shoot_with_additions(&o, 0);
+        more = shoot_with_additions(&o, 3);
         ck_assert_mem_eq(none.rgb, plain.rgb, n * sizeof(float));
         ck_assert_mem_eq(more.rgb, plain.rgb, first * sizeof(float));
         e = rel_l2(more.rgb + first, plain.rgb + first, n - first);
@@ -582,10 +586,8 @@ START_TEST(test_pocket_recall)
     o.model = plain;
     a = must_shoot(&o);
     o.model = dir;
-    write_additions(dir, 0);
-    b = must_shoot(&o);
-    write_additions(dir, 3);
-    c = must_shoot(&o);
+    b = shoot_with_additions(&o, 0);
+    c = shoot_with_additions(&o, 3);
     ck_assert_mem_eq(b.rgb, a.rgb, n * sizeof(float));
     ck_assert_mem_ne(c.rgb + n / 13 * 12, a.rgb + n / 13 * 12, n / 13 * sizeof(float));
     film_free(&a);
@@ -662,9 +664,8 @@ START_TEST(test_pocket_guidance)
     for (size_t i = 0; i < SR_COUNT(guided); i++) {
         char dir[] = "/tmp/sora-pocket-XXXXXX";
         pocket_with(dir, "\"sampler\": {", guided[i]);
-        write_additions(dir, 0);
         o.model = dir;
-        b = must_shoot(&o);
+        b = shoot_with_additions(&o, 0);
         assert_near(b.rgb, a.rgb, 9 * 3 * 128 * 72, 1e-3);
         film_free(&b);
         remove_folder(dir);

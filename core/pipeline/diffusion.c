@@ -46,12 +46,6 @@ static bool guided(const struct sr_diffusion *d)
     return d->first.guidance != 1 || (d->stream && d->next.guidance != 1);
 }
 
-/* The first chunk has a model of its own. */
-static bool apart(const struct sr_diffusion *d)
-{
-    return d->about.lora_next[0];
-}
-
 /* Texts that a model holds: with guidance the negative prompt too. */
 static int texts(double guidance)
 {
@@ -67,8 +61,8 @@ static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 
     s.window = (size_t)d->sc.window;
     s.prompts = texts(d->first.guidance);
-    if (apart(d) && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
-    s.prompts = apart(d) ? texts(d->next.guidance) : guided(d) ? 2 : 1;
+    if (d->about.lora_next[0] && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
+    s.prompts = d->first_model ? texts(d->next.guidance) : guided(d) ? 2 : 1;
     s.sink = (size_t)d->sc.sink;
     s.renews = d->sc.change == SR_CHANGE_RECACHE;
     s.lora = d->lora;
@@ -109,7 +103,7 @@ static sora_result set_text(struct sr_diffusion *d, int which, const float *rows
     if (d->first_model && which < texts(d->first.guidance) &&
         (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0)
         return r;
-    if (apart(d) && which >= texts(d->next.guidance)) return SORA_OK;
+    if (d->first_model && which >= texts(d->next.guidance)) return SORA_OK;
     return sr_model_set_text(d->c, d->model, which, rows, n, err);
 }
 
