@@ -567,33 +567,38 @@ START_TEST(test_pocket_lora)
 END_TEST
 
 /*
- * A model of its own for first chunks sees the past when it draws one later, through weights of its own: where the additions are zeros
- * the third chunk after the first is the same, as all of the past is seen. Where they are not, it is not.
+ * A model of its own for first chunks draws the first one of a new prompt too, and sees the past through weights of its own.  So what
+ * follows the first chunk is the same whatever the additions are, and where they are zeros all of it, as all of the past is seen; the
+ * prompts differ in a space.  Where they are not zeros, and the past is later chunks, it is another picture.
  */
 START_TEST(test_pocket_recall)
 {
-    char plain[] = "/tmp/sora-pocket-XXXXXX", dir[] = "/tmp/sora-pocket-XXXXXX", about[100];
-    const size_t n = 13 * (size_t)(3 * 128 * 72);
+    static const char *const prompts[] = { "@0 " PROMPT " @0.0625 a red  balloon over green hills",
+                                           "@0 " PROMPT " @0.5 a red  balloon over green hills" };
+    const size_t picture = 3 * 128 * 72, first_new[] = { 1, 9 };
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
     sora_options o;
-    struct film a, b, c;
 
-    pocket_with(plain, "\"turn_every\": 20", "\"turn_every\": 3");
-    pocket_with(dir, "\"turn_every\": 20", "\"turn_every\": 3");
-    snprintf(about, sizeof about, "%s/sora.json", dir);
-    change_value(about, "\"sampler\"", "\"lora_next\": \"more.safetensors\", \"sampler\"", about);
+    pocket_with(dir, "\"sampler\"", "\"lora_next\": \"more.safetensors\", \"sampler\"");
     pocket_options(&o);
     o.frames = 13;
-    o.model = plain;
-    a = must_shoot(&o);
-    o.model = dir;
-    b = shoot_with_additions(&o, 0);
-    c = shoot_with_additions(&o, 3);
-    ck_assert_mem_eq(b.rgb, a.rgb, n * sizeof(float));
-    ck_assert_mem_ne(c.rgb + n / 13 * 12, a.rgb + n / 13 * 12, n / 13 * sizeof(float));
-    film_free(&a);
-    film_free(&b);
-    film_free(&c);
-    remove_folder(plain);
+    for (size_t i = 0; i < SR_COUNT(prompts); i++) {
+        const size_t at = first_new[i] * picture, chunk = 4 * picture;
+        struct film plain, none, more;
+
+        o.prompt = prompts[i];
+        o.model = "pocket";
+        plain = must_shoot(&o);
+        o.model = dir;
+        none = shoot_with_additions(&o, 0);
+        more = shoot_with_additions(&o, 3);
+        ck_assert_mem_eq(none.rgb, plain.rgb, 13 * picture * sizeof(float));
+        if (i == 0) ck_assert_mem_eq(more.rgb, plain.rgb, (at + chunk) * sizeof(float));
+        else ck_assert_mem_ne(more.rgb + at, plain.rgb + at, chunk * sizeof(float));
+        film_free(&plain);
+        film_free(&none);
+        film_free(&more);
+    }
     remove_folder(dir);
 }
 END_TEST

@@ -52,8 +52,8 @@ static int texts(double guidance)
     return guidance != 1 ? 2 : 1;
 }
 
-/* Where the first chunk has a model of its own, that also samples what is drawn as a first chunk later, with a cache of its own, filled
-   then; it needs no filters of the chunk before. Layers alike are in memory once. */
+/* Where the first chunk has a model of its own, that also samples the first one of a new prompt, with a cache of its own, filled then;
+   it needs no filters of the chunk before. Layers alike are in memory once. */
 static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 {
     struct sr_model_setup s = { .path = d->parts.transformer, .F = d->F, .H = d->H, .W = d->W };

@@ -25,7 +25,7 @@ from transformer import rope_tables
 
 
 class Exported:
-    """A folder as export.py wrote it. model draws first frames, next those after them."""
+    """A folder as export.py wrote it. model draws first frames, next all others."""
 
     def __init__(self, folder=paths.MODEL):
         self.about = json.loads((folder / "sora.json").read_text())
@@ -101,22 +101,11 @@ def generate(e, text, empty, frames, noise, sampler):
     sampler      sora.json's entry  kind, steps, guidance, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
-    b, done, mus, caches = len(text), [], [], None
-    def seen_by(model, f, caches):
-        """caches and the keys and values of frame f, as model has them"""
-        _, new = model.estimate(done[f], torch.full((b, 1), sampler["context_time"]), mus[f], torch.full((b, 1), bool(mus[f].any())), text,
-                                rope_tables([f]), caches)
-        return new if caches is None else [
-            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
-            for pair in zip(caches, new)]
+    b, done, caches = len(text), [], None
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
         begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
-        model, past = e.next, caches
-        if begins and "lora_next" in e.about:                   # the model of first frames, which sees the last frames in its own way
-            model, past = e.model, None
-            for k in range(max(0, f - sampler["window"]), f):
-                past = seen_by(model, k, past)
+        model = e.model if f == 0 else e.next
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
         steps = sampler["first_steps"] if begins else sampler["next_steps"]
@@ -124,9 +113,9 @@ def generate(e, text, empty, frames, noise, sampler):
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
-            x0, _ = model.estimate(x, t, mu, known, text, rope, past)
+            x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
             if guidance != 1:
-                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, past)
+                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
                 x0 = x0_empty + guidance * (x0 - x0_empty)
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
@@ -137,8 +126,10 @@ def generate(e, text, empty, frames, noise, sampler):
         else:
             x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
         done.append(x)
-        mus.append(mu)
-        caches = seen_by(e.next, f, caches)
+        _, new = e.next.estimate(x, torch.full((b, 1), sampler["context_time"]), mu, known, text, rope, caches)
+        caches = new if caches is None else [
+            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
+            for pair in zip(caches, new)]
     return torch.cat(done, 1)
 
 
