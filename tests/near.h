@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Comparing arrays of floats: on failure both sides are printed where they differ most. */
+/* Comparing arrays of floats: on failure both sides are printed where they differ most.  And main(). */
 #ifndef NEAR_H
 #define NEAR_H
 
 #include <check.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 /* sqrt(sum (got - want)^2 / sum want^2) */
 static inline double rel_l2(const float *got, const float *want, size_t n)
@@ -38,6 +40,12 @@ static inline double rel_l2(const float *got, const float *want, size_t n)
         ck_assert_msg(e_ <= (tolerance), "%s against %s: relative L2 error %.3g, allowed %.3g", #got, #want, e_,       \
                       (double)(tolerance));                                                                            \
     } while (0)
+
+/* Built with sanitizers, which take time, and keep what was freed. */
+static inline bool sanitized(void)
+{
+    return getenv("SANITIZE") && *getenv("SANITIZE");
+}
 
 /* The main() of a test program: all its cases in one suite. */
 #define RUN_TESTS(name, ...) RUN_TESTS_IN(name, NULL, NULL, __VA_ARGS__)

@@ -52,11 +52,12 @@ static struct look look(void)
     return l;
 }
 
-/* Picture number `at` of what the model makes of the prompt. */
-static struct look shown(const char *model, const char *prompt, int seed, int at)
+/* The first picture of what the model makes of the prompt, and number `at` in *later. */
+static struct look shown(const char *model, const char *prompt, int seed, int at, struct look *later)
 {
     sora_options o;
     sora_frame f;
+    struct look first = { 0 };
     sora_session *s;
     sora_error err;
 
@@ -69,9 +70,13 @@ static struct look shown(const char *model, const char *prompt, int seed, int at
     sora_frame_init(&f);
     for (int c = 0; c < 3; c++) f.data[c] = (uint8_t *)picture[c], f.stride[c] = sizeof picture[c][0];
     ck_assert_msg(sora_session_open(&s, &o, &err) == SORA_OK, "%s", err.text);
-    for (int i = 0; i <= at; i++) ck_assert_msg(sora_session_next(s, &f, &err) == SORA_OK, "%s", err.text);
+    for (int i = 0; i <= at; i++) {
+        ck_assert_msg(sora_session_next(s, &f, &err) == SORA_OK, "%s", err.text);
+        if (i == 0) first = look();
+    }
+    if (later) *later = look();
     sora_session_close(&s);
-    return look();
+    return first;
 }
 
 static bool is_desert(const float *c) { return c[0] > c[1] + 0.1f && c[1] > c[2] + 0.1f; }
@@ -94,18 +99,18 @@ static int right(const char *model)
     for (size_t i = 0; i < SR_COUNT(colours); i++) {
         int others = 0;
         snprintf(prompt, sizeof prompt, "a %s ball over the snow under a cloudy sky", colours[i].name);
-        l = shown(model, prompt, SEED, 0);
+        l = shown(model, prompt, SEED, 0, NULL);
         for (size_t k = 0; k < SR_COUNT(colours); k++) others += k == i ? 0 : l.of[k];
         n += l.of[i] > 800 && others < l.of[i] / 2;
     }
     for (size_t i = 0; i < SR_COUNT(grounds); i++) {
         snprintf(prompt, sizeof prompt, "%s by day", grounds[i].name);
-        l = shown(model, prompt, SEED, 0);
+        l = shown(model, prompt, SEED, 0, NULL);
         n += grounds[i].is(l.ground) && l.light > 0.45f;
         snprintf(prompt, sizeof prompt, "%s at night", grounds[i].name);
-        n += shown(model, prompt, SEED, 0).light < 0.35f;
+        n += shown(model, prompt, SEED, 0, NULL).light < 0.35f;
     }
-    l = shown(model, "the sea at sunset", SEED, 0);
+    l = shown(model, "the sea at sunset", SEED, 0, NULL);
     return n + (l.of[0] + l.of[1] > W * H / 10);
 }
 
@@ -123,7 +128,8 @@ static int moved(const char *model, int seeds)
 
     for (int i = 0; i < (int)SR_COUNT(ways) * seeds; i++) {
         const int way = i / seeds, seed = SEED + i % seeds;
-        const struct look a = shown(model, ways[way].prompt, seed, 0), b = shown(model, ways[way].prompt, seed, LATER);
+        struct look b;
+        const struct look a = shown(model, ways[way].prompt, seed, LATER, &b);
         const size_t k = ways[way].colour;
         n += a.of[k] > 300 && b.of[k] > 300 && (b.x[k] - a.x[k]) * (float)ways[way].x + (b.y[k] - a.y[k]) * (float)ways[way].y > FAR;
     }
@@ -132,16 +138,21 @@ static int moved(const char *model, int seeds)
 
 START_TEST(test_shows_what_is_asked)
 {
-    const int n = right("pocket");
+    int n;
 
+    if (sanitized()) return;            /* minutes of what test_damage_shows() runs as well */
+    n = right("pocket");
     ck_assert_msg(n >= (int)ASKED - 1, "%d of %d prompts show what they say", n, (int)ASKED);
 }
 END_TEST
 
 START_TEST(test_moves_as_asked)
 {
-    const int n = moved("pocket", SEEDS), all = SEEDS * (int)SR_COUNT(ways);
+    const int all = SEEDS * (int)SR_COUNT(ways);
+    int n;
 
+    if (sanitized()) return;
+    n = moved("pocket", SEEDS);
     ck_assert_msg(n >= 2 * all / 3, "%d of %d subjects go where the prompt says", n, all);
 }
 END_TEST
@@ -149,7 +160,8 @@ END_TEST
 /* The same folder, whose text encoder says nothing. */
 START_TEST(test_damage_shows)
 {
-    static const char *const parts[] = { "model_index.json", "scheduler", "tokenizer", "transformer", "vae", "sora.json" };
+    static const char *const parts[] = { "model_index.json", "lora.safetensors", "motion.safetensors", "scheduler", "tokenizer",
+                                         "transformer", "vae", "sora.json" };
     char from[600];
     uint64_t head = 0;
     size_t size;

@@ -246,12 +246,6 @@ static long resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-/* Sanitizers keep what was freed. */
-static bool sanitized(void)
-{
-    return getenv("SANITIZE") && *getenv("SANITIZE");
-}
-
 static size_t allocated_bytes(void)
 {
     return mallinfo2().uordblks;

@@ -622,7 +622,7 @@ START_TEST(test_cancel)
     more -= cancelled_at;
     ck_assert_int_eq(err.code, SORA_ERR_CANCELLED);
     /* two threads for 200 ms; the sanitizers cost some times as much */
-    ck_assert_msg(more < (getenv("SANITIZE") && *getenv("SANITIZE") ? 4 : 1) * 2 * 0.2, "%.3f s of the CPU", more);
+    ck_assert_msg(more < (sanitized() ? 4 : 1) * 2 * 0.2, "%.3f s of the CPU", more);
     sr_model_close(&m);
     sr_ctx_close(&c);
     sr_free(x);
