@@ -462,7 +462,8 @@ static void change_value(const char *path, const char *from, const char *to, con
 /* A folder like models/pocket but for one value of its sora.json. */
 static void pocket_with(char *dir, const char *from, const char *to)
 {
-    static const char *const parts[] = { "model_index.json", "scheduler", "text_encoder", "tokenizer", "transformer", "vae" };
+    static const char *const parts[] = { "model_index.json", "lora.safetensors", "motion.safetensors", "scheduler", "text_encoder",
+                                         "tokenizer", "transformer", "vae" };
     char base[600], path[700];
 
     ck_assert(mkdtemp(dir) != NULL);
@@ -531,26 +532,37 @@ static struct film shoot_with_additions(const sora_options *o, float size)
     return must_shoot(o);
 }
 
-/* Additions to the shipped weights: of nothing, the same frames; of something, others, from the same noise. As lora_next they leave
-   the first frame alone. */
+/* In place of the shipped additions none, or the file of write_additions() as what `key` says. */
+static void pocket_with_additions(char *dir, const char *key)
+{
+    char with[100] = "";
+
+    if (key) snprintf(with, sizeof with, "\"%s\": \"more.safetensors\",", key);
+    pocket_with(dir, "\"lora_next\": \"lora.safetensors\",", with);
+}
+
+/* Additions of nothing: the frames without any; of something: others, from the same noise. As lora_next they leave the first frame
+   alone. */
 START_TEST(test_pocket_lora)
 {
     static const char *const keys[] = { "lora", "lora_next" };
     const size_t picture = 3 * 128 * 72, n = 9 * picture;
+    char without[] = "/tmp/sora-pocket-XXXXXX";
     sora_options o;
     struct film plain;
 
+    pocket_with_additions(without, NULL);
     pocket_options(&o);
+    o.model = without;
     o.frames = 9;
     plain = must_shoot(&o);
     for (size_t i = 0; i < SR_COUNT(keys); i++) {
         const size_t first = i * picture;
-        char dir[] = "/tmp/sora-pocket-XXXXXX", with[100];
+        char dir[] = "/tmp/sora-pocket-XXXXXX";
         struct film none, more;
         double e;
 
-        snprintf(with, sizeof with, "\"%s\": \"more.safetensors\", \"sampler\"", keys[i]);
-        pocket_with(dir, "\"sampler\"", with);
+        pocket_with_additions(dir, keys[i]);
         o.model = dir;
         none = shoot_with_additions(&o, 0);
         more = shoot_with_additions(&o, 3);
@@ -563,6 +575,32 @@ START_TEST(test_pocket_lora)
         remove_folder(dir);
     }
     film_free(&plain);
+    remove_folder(without);
+}
+END_TEST
+
+/* The filters of the latent before say nothing of a first frame, and much of the others. */
+START_TEST(test_pocket_motion)
+{
+    const size_t picture = 3 * 128 * 72;
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    struct film with, without;
+    double e;
+
+    pocket_with(dir, "\"motion\": \"motion.safetensors\",", "");
+    pocket_options(&o);
+    o.prompt = "hills, camera pans left";
+    o.frames = 9;
+    with = must_shoot(&o);
+    o.model = dir;
+    without = must_shoot(&o);
+    ck_assert_mem_eq(with.rgb, without.rgb, picture * sizeof(float));
+    e = rel_l2(with.rgb + 8 * picture, without.rgb + 8 * picture, picture);
+    ck_assert_msg(e > 0.002 && e < 0.5, "the filters change the ninth frame by %g", e);
+    film_free(&with);
+    film_free(&without);
+    remove_folder(dir);
 }
 END_TEST
 
@@ -576,10 +614,11 @@ START_TEST(test_pocket_recall)
     static const char *const prompts[] = { "@0 " PROMPT " @0.0625 a red  balloon over green hills",
                                            "@0 " PROMPT " @0.5 a red  balloon over green hills" };
     const size_t picture = 3 * 128 * 72, first_new[] = { 1, 9 };
-    char dir[] = "/tmp/sora-pocket-XXXXXX";
+    char without[] = "/tmp/sora-pocket-XXXXXX", dir[] = "/tmp/sora-pocket-XXXXXX";
     sora_options o;
 
-    pocket_with(dir, "\"sampler\"", "\"lora_next\": \"more.safetensors\", \"sampler\"");
+    pocket_with_additions(without, NULL);
+    pocket_with_additions(dir, "lora_next");
     pocket_options(&o);
     o.frames = 13;
     for (size_t i = 0; i < SR_COUNT(prompts); i++) {
@@ -587,7 +626,7 @@ START_TEST(test_pocket_recall)
         struct film plain, none, more;
 
         o.prompt = prompts[i];
-        o.model = "pocket";
+        o.model = without;
         plain = must_shoot(&o);
         o.model = dir;
         none = shoot_with_additions(&o, 0);
@@ -599,6 +638,7 @@ START_TEST(test_pocket_recall)
         film_free(&none);
         film_free(&more);
     }
+    remove_folder(without);
     remove_folder(dir);
 }
 END_TEST
@@ -654,28 +694,29 @@ START_TEST(test_pocket_turn_every)
 END_TEST
 
 /* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past; also where the first chunk
-   has a model of its own, whose additions are zeros here. */
+   has a model of its own. */
 START_TEST(test_pocket_guidance)
 {
-    static const char *const guided[] = { "\"sampler\": { \"next_guidance\": 3,",
-                                          "\"lora_next\": \"more.safetensors\", \"sampler\": { \"next_guidance\": 3," };
     sora_options o;
-    struct film a, b;
 
     pocket_options(&o);
     o.negative_prompt = PROMPT;
     o.frames = 9;
-    a = must_shoot(&o);
-    for (size_t i = 0; i < SR_COUNT(guided); i++) {
-        char dir[] = "/tmp/sora-pocket-XXXXXX";
-        pocket_with(dir, "\"sampler\": {", guided[i]);
+    for (int i = 0; i < 2; i++) {
+        char dir[] = "/tmp/sora-pocket-XXXXXX", about[100];
+        struct film a, b;
+
+        pocket_with_additions(dir, i == 0 ? NULL : "lora_next");
+        snprintf(about, sizeof about, "%s/sora.json", dir);
         o.model = dir;
-        b = shoot_with_additions(&o, 0);
+        a = shoot_with_additions(&o, 3);
+        change_value(about, "\"sampler\": {", "\"sampler\": { \"next_guidance\": 3,", about);
+        b = must_shoot(&o);
         assert_near(b.rgb, a.rgb, 9 * 3 * 128 * 72, 1e-3);
+        film_free(&a);
         film_free(&b);
         remove_folder(dir);
     }
-    film_free(&a);
 }
 END_TEST
 
@@ -731,6 +772,7 @@ int main(void)
     tcase_add_test(pocket, test_pocket_samplers);
     tcase_add_test(pocket, test_pocket_continue);
     tcase_add_test(pocket, test_pocket_lora);
+    tcase_add_test(pocket, test_pocket_motion);
     tcase_add_test(pocket, test_pocket_recall);
     tcase_add_test(pocket, test_pocket_turn);
     tcase_add_test(pocket, test_pocket_turn_every);

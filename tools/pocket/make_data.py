@@ -54,6 +54,13 @@ def clip(attributes, rng, codec, latents=LATENTS):
 MAKERS = {"images": image, "clips": clip, "streams": partial(clip, latents=STREAM_LATENTS)}
 
 
+def keep(name, rows):
+    """A file of scenes, each (latents, words, subject, cut, attributes); who looks for it finds it whole."""
+    file, names = paths.WORK / name, ("latents", "words", "subject", "cut", "attributes")
+    np.savez(file.with_suffix(".part"), **{k: np.stack(v) for k, v in zip(names, zip(*rows))})
+    file.with_suffix(".part.npz").rename(file)
+
+
 def main(kind, worker, seconds):
     torch.set_num_threads(1)
     began, worker = time.time(), int(worker)
@@ -68,10 +75,7 @@ def main(kind, worker, seconds):
             words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
             rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut,
                          np.array([a.indices(), b.indices()], np.uint8)))
-        names = ("latents", "words", "subject", "cut", "attributes")
-        file = paths.WORK / f"{kind}-{worker}-{part}.npz"
-        np.savez(file.with_suffix(".part"), **{k: np.stack(v) for k, v in zip(names, zip(*rows))})
-        file.with_suffix(".part.npz").rename(file)
+        keep(f"{kind}-{worker}-{part}.npz", rows)
         part, count = part + 1, count + len(rows)
     print(f"{count} {kind}, {count / (time.time() - began):.1f} a second", flush=True)
 

@@ -5,8 +5,7 @@ python resume.py [FOLDER]       spiece.model, codec.npz, shipped.safetensors, ju
 
 encoder.npz, beside this file, is the half of the codec that a player does not need: components of another fit would be
 as good, but not the same, and the transformer knows these. judges.safetensors are the networks that the figures in docs/ are
-counted with (judge.py, 42 minutes each): others would count a little differently. later/ has what is not good enough to be shipped yet:
-additions and filters for the frames after first ones, which a training goes on with (docs/pocket.md).
+counted with (judge.py, 42 minutes each): others would count a little differently.
 """
 
 import json
@@ -18,12 +17,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-import low_rank
 import paths
 from judge import FILES
-from pocket import MOTION
 
-ENCODER, JUDGES, LATER = (pathlib.Path(__file__).with_name(n) for n in ("encoder.npz", "judges.safetensors", "later"))
+ENCODER, JUDGES = (pathlib.Path(__file__).with_name(n) for n in ("encoder.npz", "judges.safetensors"))
 
 
 def write_codec(folder):
@@ -43,11 +40,11 @@ def write_weights(folder):
         for k, v in load_file(folder / part / f"{file}.safetensors").items():
             if k != "encoder.embed_tokens.weight":              # a second name of shared.weight
                 weights[f"{part}.{k}"] = v.float()
-    lora, motion = (folder / about[k] if k in about else LATER / file for k, file in (("lora_next", low_rank.FILE), ("motion", MOTION)))
-    shutil.copyfile(lora, paths.WORK / "shipped-lora.safetensors")
+    if "lora_next" in about:
+        shutil.copyfile(folder / about["lora_next"], paths.WORK / "shipped-lora.safetensors")
     for name in ("spread", "spread_next"):
         weights[name] = torch.tensor(about[name])[:, None, None]
-    for k, v in load_file(motion).items():
+    for k, v in load_file(folder / about["motion"]).items() if "motion" in about else ():
         weights[f"motion.{k}"] = v.float() * weights["spread"] if k == "filter.weight" else v.float()
     save_file(weights, paths.WORK / "shipped.safetensors")
 
