@@ -26,14 +26,28 @@ static sora_result remember(struct sr_diffusion *d, int64_t at, const float *pri
 
 /* ---- The past, for when it is renewed: a ring of latent frames, each [C, H, W] ---- */
 
+/* Channel c of frame `at` of the stream, [H, W] */
+static float *past(const struct sr_diffusion *d, uint64_t at, size_t c)
+{
+    return d->past + (at % d->past_frames * d->C + c) * d->H * d->W;
+}
+
 static void past_add(struct sr_diffusion *d, int64_t at)
 {
     const size_t frame = d->H * d->W;
 
     for (size_t f = 0; d->past && f < d->F; f++)
         for (size_t c = 0; c < d->C; c++)
-            memcpy(d->past + ((uint64_t)(at + (int64_t)f) % d->past_frames * d->C + c) * frame,
-                   d->x + (c * d->F + f) * frame, frame * sizeof *d->past);
+            memcpy(past(d, (uint64_t)at + f, c), d->x + (c * d->F + f) * frame, frame * sizeof *d->x);
+}
+
+/* x [C, n, H, W] = frames at, at + 1, ... of the stream */
+static void past_get(const struct sr_diffusion *d, uint64_t at, size_t n, float *x)
+{
+    const size_t frame = d->H * d->W;
+
+    for (size_t f = 0; f < n; f++)
+        for (size_t c = 0; c < d->C; c++) memcpy(x + (c * n + f) * frame, past(d, at + f, c), frame * sizeof *x);
 }
 
 /*
@@ -43,31 +57,16 @@ static void past_add(struct sr_diffusion *d, int64_t at)
  */
 static sora_result renew(struct sr_diffusion *d, sora_error *err)
 {
-    const size_t frame = d->H * d->W, all = d->past_frames;
+    const size_t all = d->past_frames;
     const uint64_t seen = (uint64_t)d->f * d->F;
     const bool keep_sink = seen > all;
     const size_t n = keep_sink ? all - (size_t)d->sc.sink : (size_t)seen;
     float t[SR_MAX_CHUNK];
     const struct sr_model_input in = { .x = d->again, .F = n, .t = t, .first_frame = (int64_t)(seen - n) };
 
-    for (size_t f = 0; f < n; f++) {
-        t[f] = (float)d->sc.context_t;
-        for (size_t c = 0; c < d->C; c++)
-            memcpy(d->again + (c * n + f) * frame, d->past + ((seen - n + f) % all * d->C + c) * frame,
-                   frame * sizeof *d->past);
-    }
+    for (size_t f = 0; f < n; f++) t[f] = (float)d->sc.context_t;
+    past_get(d, seen - n, n, d->again);
     return sr_model_renew(d->c, d->model, 0, &in, keep_sink, err);
-}
-
-/* x [C, F, H, W] of a chunk in the ring */
-static void past_get(const struct sr_diffusion *d, int64_t chunk, float *x)
-{
-    const size_t frame = d->H * d->W;
-
-    for (size_t f = 0; f < d->F; f++)
-        for (size_t c = 0; c < d->C; c++)
-            memcpy(x + (c * d->F + f) * frame,
-                   d->past + ((uint64_t)(chunk * (int64_t)d->F + (int64_t)f) % d->past_frames * d->C + c) * frame, frame * sizeof *x);
 }
 
 /* The last chunks as the first chunks' model sees them: what it is to draw now follows on them. */
@@ -80,12 +79,12 @@ static sora_result recall(struct sr_diffusion *d, sora_error *err)
     for (size_t f = 0; f < d->F; f++) t[f] = (float)d->sc.context_t;
     sr_model_reset(d->first_model);
     for (int64_t back = seen; back > 0 && r == SORA_OK; back--) {
-        const int64_t chunk = d->f - back;
+        const uint64_t at = (uint64_t)(d->f - back) * d->F;
         const bool first = d->firsts >> (back - 1) & 1;
         const struct sr_model_input in = { .x = d->x, .F = d->F, .prior = d->has_prior && !first ? d->v : NULL, .t = t,
-                                           .first_frame = chunk * (int64_t)d->F };
-        past_get(d, chunk, d->x);
-        if (in.prior) past_get(d, chunk - 1, d->v);
+                                           .first_frame = (int64_t)at };
+        past_get(d, at, d->F, d->x);
+        if (in.prior) past_get(d, at - d->F, d->F, d->v);
         r = sr_model_commit(d->c, d->first_model, 0, &in, NULL, err);
     }
     return r;
