@@ -353,6 +353,35 @@ START_TEST(test_pocket_turn_every)
 }
 END_TEST
 
+#define OWN_INTERVAL "\"guidance_interval\": [0.25, 0.95]"
+
+/* Where no step is within the interval, there is no guidance; where all are, there is more of it. */
+START_TEST(test_pocket_interval)
+{
+    static const char *const change[][2] = {
+        { OWN_INTERVAL, OWN_INTERVAL }, { OWN_INTERVAL, "\"guidance_interval\": [0, 1]" },
+        { OWN_INTERVAL, "\"guidance_interval\": [0.96, 0.965]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
+    };
+    struct film f[SR_COUNT(change)];
+    const size_t size = 3 * 128 * 72 * sizeof(float);
+    sora_options o;
+
+    pocket_options(&o);
+    o.frames = 1;
+    for (size_t i = 0; i < SR_COUNT(change); i++) {
+        char dir[] = "/tmp/sora-pocket-XXXXXX";
+        pocket_with(dir, change[i][0], change[i][1]);
+        o.model = dir;
+        f[i] = must_shoot(&o);
+        remove_folder(dir);
+    }
+    ck_assert_mem_ne(f[0].rgb, f[1].rgb, size);
+    ck_assert_mem_ne(f[0].rgb, f[2].rgb, size);
+    ck_assert_mem_eq(f[2].rgb, f[3].rgb, size);
+    for (size_t i = 0; i < SR_COUNT(change); i++) film_free(&f[i]);
+}
+END_TEST
+
 /* Guided by the prompt itself, nothing changes, in later chunks only if both sides remember the same past; also where the first chunk
    has a model of its own. */
 START_TEST(test_pocket_guidance)
@@ -370,7 +399,7 @@ START_TEST(test_pocket_guidance)
         snprintf(about, sizeof about, "%s/sora.json", dir);
         o.model = dir;
         a = shoot_with_additions(&o, 3);
-        change_value(about, "\"sampler\": {", "\"sampler\": { \"next_guidance\": 3,", about);
+        change_value(about, OWN_INTERVAL, "\"guidance_interval\": [0, 1], \"next_guidance\": 3", about);
         b = must_shoot(&o);
         assert_near(b.rgb, a.rgb, 9 * 3 * 128 * 72, 1e-3);
         film_free(&a);
@@ -417,5 +446,5 @@ START_TEST(test_pocket_cancel)
 END_TEST
 
 RUN_TESTS("pocket", test_pocket_reference, test_pocket, test_pocket_samplers, test_pocket_continue, test_pocket_lora,
-          test_pocket_motion, test_pocket_recall, test_pocket_turn, test_pocket_turn_every, test_pocket_guidance,
+          test_pocket_motion, test_pocket_recall, test_pocket_turn, test_pocket_turn_every, test_pocket_interval, test_pocket_guidance,
           test_pocket_cancel)

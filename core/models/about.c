@@ -14,7 +14,7 @@ static const char *const keys[] = {
 enum { SCHEDULE_KEYS = 7 };     /* of the next, the first ones: they make a schedule */
 static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
-    "first_guidance", "next_guidance", "window", "sink", "context_time", "change_noise", "turn_every", "cache",
+    "first_guidance", "next_guidance", "guidance_interval", "window", "sink", "context_time", "change_noise", "turn_every", "cache",
 };
 
 /* The name of a file beside this one. */
@@ -141,6 +141,20 @@ static sora_result read_timesteps(const struct sr_config *c, const char *path, c
     return r;
 }
 
+/* Two noise levels; absent: *out keeps its values. */
+static sora_result read_interval(const struct sr_config *c, const char *path, const char *key, double out[2], sora_error *err)
+{
+    size_t n = 2;
+    sora_result r = sr_config_floats(c, key, out, 2, &n, err);
+
+    if (r == SORA_OK && n != 2)
+        r = sr_fail(err, SORA_ERR_MODEL, "%s: %s has %zu numbers; wanted: two noise levels, 0 to 1", path, key, n);
+    if (r == SORA_OK && !(out[0] >= 0 && out[0] <= out[1] && out[1] <= 1))
+        r = sr_fail(err, SORA_ERR_MODEL, "%s: %s is %g to %g; wanted: noise levels between 0 and 1, the lower one first", path, key,
+                    out[0], out[1]);
+    return r;
+}
+
 static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_config *c, const char *path,
                                 sora_error *err)
 {
@@ -175,6 +189,7 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
                        path, s->kind);
     if ((r = sr_config_float(c, "sampler.first_guidance", 0, 100, &s->first_guidance, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
+    if ((r = read_interval(c, path, "sampler.guidance_interval", s->guidance_interval, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.sink", 0, SR_MAX_CACHED, &s->sink, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.turn_every", 0, 1 << 30, &s->turn_every, err)) < 0) return r;
@@ -183,6 +198,10 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     word = 0;
     r = read_word(c, path, "sampler.cache", caches, 2, "\"clean\" or \"last-step\"", &word, err);
     s->last_step = word == 1;
+    /* The other prompt's keys and values of that step would be missing. */
+    if (r == SORA_OK && s->last_step && sr_config_has(c, "sampler.guidance_interval"))
+        r = sr_fail(err, SORA_ERR_MODEL, "%s: sampler.guidance_interval is there, and sampler.cache is \"last-step\"; wanted: one of "
+                    "them", path);
     return r;
 }
 
@@ -217,7 +236,7 @@ sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *er
     struct stat st;
     sora_result r = SORA_OK;
 
-    *a = (struct sr_about){ .sampler = { .window = -1, .sink = -1 } };
+    *a = (struct sr_about){ .sampler = { .window = -1, .sink = -1, .guidance_interval = { 0, 1 } } };
     if (!path) return sr_fail_nomem(err, strlen(folder) + 12, "a path");
     if (stat(path, &st) == 0) {
         a->found = true;

@@ -54,6 +54,11 @@ static sora_result network(struct sr_diffusion *d, int which, const struct sr_mo
     return sr_model_forward(d->c, first && d->first_model ? d->first_model : d->model, which, in, out, err);
 }
 
+bool sr_guided(const struct sr_sampling *s, int k)
+{
+    return s->guidance != 1 && s->schedule.sigma[k] >= s->interval[0] && s->schedule.sigma[k] <= s->interval[1];
+}
+
 /* The network's velocity for d->x at step k, guided, in d->v. */
 static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s, int k, int64_t at, const float *prior,
                             sora_error *err)
@@ -68,7 +73,7 @@ static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s,
 
     for (size_t f = 0; f < d->F; f++) t[f] = (float)s->schedule.t[k];
     if ((r = network(d, 0, &in, last, d->v, err)) < 0) return r;
-    if (s->guidance != 1) {
+    if (sr_guided(s, k)) {
         if ((r = network(d, 1, &in, last, d->u, err)) < 0) return r;
         for (size_t i = 0; i < n; i++) d->v[i] = (float)(d->u[i] + g * ((double)d->v[i] - d->u[i]));
     }

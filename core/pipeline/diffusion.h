@@ -24,6 +24,7 @@ struct sr_sampling {
     struct sr_schedule schedule;
     struct sr_sampler *sampler;
     double guidance, shift;
+    double interval[2];         /* noise levels, 0..1, within which there is guidance */
 };
 
 /* How a stream is made. */
@@ -88,6 +89,9 @@ sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err);
 sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err);
 
 /* ---- denoise.c ---- */
+
+/* Whether step k has guidance: a second pass, with the negative prompt. */
+bool sr_guided(const struct sr_sampling *s, int k);
 
 /*
  * d->x becomes the sample of chunk number `chunk`, whose first latent frame has the position `at` in the model's time.

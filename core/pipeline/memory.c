@@ -59,6 +59,15 @@ static double pass_flop(const struct sr_diffusion *d)
     return 2 * (double)d->mi.parameters * L + 4 * L * (seen + (double)d->mi.text_len) * d->mi.dim * d->mi.layers;
 }
 
+/* Passes of the network for a chunk, that which fills the cache not counted. */
+static int passes(const struct sr_sampling *s)
+{
+    int n = s->schedule.steps;
+
+    for (int k = 0; k < s->schedule.steps; k++) n += sr_guided(s, k);
+    return n;
+}
+
 static double work(const struct sr_diffusion *d)
 {
     const struct sr_sampling *s = d->stream ? &d->next : &d->first;
@@ -67,7 +76,7 @@ static double work(const struct sr_diffusion *d)
     const double chunks = !d->stream || !frames ? 1 : (double)SR_CEIL_DIV(frames, d->base.info.chunk);
 
     if (d->decode_only) return vae * (double)d->F;
-    return chunks * (((s->guidance != 1 ? 2 : 1) * s->schedule.steps + (d->stream && !d->sc.last_step)) * pass_flop(d) + vae * (double)d->F);
+    return chunks * ((passes(s) + (d->stream && !d->sc.last_step)) * pass_flop(d) + vae * (double)d->F);
 }
 
 /* Where first chunks have a model of their own, there are two. */

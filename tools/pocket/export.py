@@ -31,7 +31,8 @@ SAMPLER = {
     "renoise_until": 0.7,           # while the layout forms: what is drawn last, rain and shapes, it would only harm
     "shift": 3.0,
     "first_steps": 12,
-    "first_guidance": 2.0,
+    "first_guidance": 2.5,
+    "guidance_interval": [0.25, 0.95],  # earlier it makes doubles, later it changes nothing and takes as long
     "next_steps": 1,              # more leave a grid of noise that grows from frame to frame
     "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise

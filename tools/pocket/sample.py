@@ -109,14 +109,14 @@ def generate(e, text, empty, frames, noise, sampler):
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
         steps = sampler["first_steps"] if begins else sampler["next_steps"]
-        guidance = sampler["first_guidance"] if f == 0 else 1.0
+        low, high = sampler.get("guidance_interval", (0, 1))
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
             x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
-            if guidance != 1:
+            if f == 0 and sampler["first_guidance"] != 1 and low <= now <= high:
                 x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
-                x0 = x0_empty + guidance * (x0 - x0_empty)
+                x0 = x0_empty + sampler["first_guidance"] * (x0 - x0_empty)
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
             else:
