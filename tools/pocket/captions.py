@@ -150,6 +150,13 @@ def caption(a: Attributes, rng: np.random.Generator) -> str:
     return text.replace(" , ", ", ").replace("..", ".").strip(" ,")
 
 
+def untold(text: str, a: Attributes) -> set:
+    """What the caption leaves open of time, weather and motion: neither named, nor what goes without saying."""
+    names = {"time": ("day", TIME[a.time] + ADJECTIVE[a.time]), "weather": ("clear", SKY[a.weather] + ADJECTIVE.get(a.weather, [])),
+             "motion": ("float", MOVE[a.motion] + SAIL.get(a.motion, []))}
+    return {k for k, (unsaid, phrases) in names.items() if getattr(a, k) != unsaid and not any(p in text for p in phrases)}
+
+
 def _subject(a, pick, chance):
     colour = pick(SHADE[a.colour]) if chance(0.06) else a.colour
     words = [colour]

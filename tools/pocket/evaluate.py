@@ -19,20 +19,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 import paths
-from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption
+from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption, untold
 from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
-from judge import MOMENTS, PLACED, Both, drawn, pictures_of
+from judge import MOMENTS, PLACED, Both, drawn, groups, of_subjects
 from make_data import clip
 from precision import Product, best_dtype
 from sample import Exported, latents_of
 from scene import RATE, Scene
 from train import WINDOW
 from transformer import rope_tables
-from world import COLOURS, Attributes, draw_attributes, held_out
+from world import COLOURS, OPPOSITE, Attributes, draw_attributes, held_out
 
 BATCH = 32
 SECONDS = 20
@@ -50,22 +49,26 @@ def line(name, said):
 
 
 def adherence(folder=paths.MODEL, count=500, *steps):
-    """Captions that leave things out count as well: what goes without saying has a meaning (see captions.py)."""
+    """Captions that leave things out count as well: what goes without saying has a meaning (see captions.py). What else they leave out
+    is not asked for."""
     e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(5)
     new = np.arange(int(count)) % 2 == 1
     wanted = [draw_attributes(rng, held_out if n else lambda a: not held_out(a)) for n in new]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
     rendered, _, hidden = zip(*[drawn(a, rng, both.codec) for a in wanted])
-    said = both.right(torch.stack(rendered), rows, torch.tensor(hidden))
+    said = both.right(torch.stack(rendered), rows, of_subjects(torch.tensor(hidden)))
     print(f"\n| {count} prompts, % | " + " | ".join(said) + " | mean |\n|---|" + "---|" * (len(said) + 1))
     line("rendered", said)
-    frames = max(MOMENTS) + 1
+    frames, left_open = max(MOMENTS) + 1, [untold(text, a) for text, a in zip(texts, wanted)]
+    def say(name, z, some=np.ones(len(new), bool)):
+        but = {k: torch.tensor([k in found for found, s in zip(left_open, some) if s]) for k in ("time", "weather", "motion")}
+        line(name, both.right(z[some], rows[some], but))
     z = sampled(e, texts, frames)
-    line("as shipped", both.right(z, rows))
-    line("... combinations of the training", both.right(z[~new], rows[~new]))
-    line("... combinations kept out of it", both.right(z[new], rows[new]))
+    say("as shipped", z)
+    say("... combinations of the training", z, ~new)
+    say("... combinations kept out of it", z, new)
     for n in map(int, steps or (1, 2, 4, 8)):
-        line(f"{n} steps a chunk", both.right(sampled(e, texts, frames, first_steps=n, next_steps=n), rows))
+        say(f"{n} steps a chunk", sampled(e, texts, frames, first_steps=n, next_steps=n))
 
 
 @torch.no_grad()
@@ -84,24 +87,13 @@ def pictures(folder=paths.MODEL, count=192):
         print(f"t {t}: {loss.mean():.3f}")
 
 
-def separate(there):
-    """bool [n, 9, 16] -> [n]: groups of at least two patches that touch each other"""
-    n, h, w = there.shape
-    label = (torch.arange(1, h * w + 1).view(h, w) * there).float()
-    for _ in range(h + w):
-        label = F.max_pool2d(label, 3, 1, 1) * there
-    sizes = F.one_hot(label.long().flatten(1), h * w + 1).sum(1)
-    return (sizes[:, 1:] > 1).sum(1)
-
-
 @torch.no_grad()
 def doubles(folder=paths.MODEL, count=128, *guidance):
     e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(17)
     wanted = [draw_attributes(rng, lambda a: a.subject != "none") for _ in range(int(count))]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
     def say(name, z):
-        found, right = both.judges[0](pictures_of(both.codec, z[:, 0]))["subject"].softmax(1), both.right(z[:, :1], rows)
-        n = separate(found[:, 0] < 0.5)
+        n, right = groups(both.subjects(z)), both.right(z[:, :1], rows)
         print(f"{name}: of {count} none in {100 * (n == 0).float().mean():.1f} %, one in {100 * (n == 1).float().mean():.1f}, "
               f"more in {100 * (n > 1).float().mean():.1f}; right: " +
               ", ".join(f"{k} {100 * right[k].float().mean():.1f}" for k in PLACED if k in right), flush=True)
@@ -139,9 +131,6 @@ def motion(folder=paths.MODEL, count=96):
 WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 SIMPLE = dict(colour=("red", "purple", "pink"), background=("hills", "sea", "snowfield"), time=("day",), weather=("clear",),
               subject=("ball", "balloon", "hotair", "lantern", "kite"), motion=tuple(WAYS), speed=("normal",), camera=("still",))
-
-
-OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "pan left": "pan right", "pan right": "pan left"}
 
 
 def prompt_of(a):

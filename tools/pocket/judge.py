@@ -89,10 +89,25 @@ def counts_for(head, rows):
     return subject if head in ("colour", "motion") else ~space if head in ("time", "weather") else torch.ones_like(space)
 
 
-def right(scores, rows, hidden):
-    """-> {head: bool [n] of the rows that it is asked about}; hidden: rows whose subject is not to be asked for"""
-    labels = labels_of(rows, scores)
-    return {k: (v.argmax(1) == labels[k])[counts_for(k, rows) & ~(hidden & (k in PLACED))] for k, v in totals(scores).items()}
+def right(scores, rows, but):
+    """-> {head: bool [n] of the rows that it is asked about}; but: {head: bool [n]}, others that it is not asked about"""
+    labels, none = labels_of(rows, scores), torch.zeros(len(rows), dtype=torch.bool)
+    return {k: (v.argmax(1) == labels[k])[counts_for(k, rows) & ~but.get(k, none)] for k, v in totals(scores).items()}
+
+
+def of_subjects(hidden):
+    """What not to ask of rendered clips: see drawn()."""
+    return dict.fromkeys(PLACED, hidden)
+
+
+def groups(there):
+    """bool [n, 9, 16] -> [n]: groups of at least two patches that touch each other"""
+    n, h, w = there.shape
+    label = (torch.arange(1, h * w + 1).view(h, w) * there).float()
+    for _ in range(h + w):
+        label = F.max_pool2d(label, 3, 1, 1) * there
+    sizes = F.one_hot(label.long().flatten(1), h * w + 1).sum(1)
+    return (sizes[:, 1:] > 1).sum(1)
 
 
 class Both:
@@ -105,14 +120,17 @@ class Both:
             judge.eval()
 
     @torch.no_grad()
-    def right(self, latents, rows, hidden=None):
-        """latents [B, F, C, 18, 32]; where F < 5, of the first frame alone, without MOVES. hidden [B] of rendered clips: see drawn()."""
-        if hidden is None:
-            hidden = torch.zeros(len(latents), dtype=torch.bool)
-        out = right(self.judges[0](pictures_of(self.codec, latents[:, 0])), rows, hidden)
+    def right(self, latents, rows, but={}):
+        """latents [B, F, C, 18, 32]; where F < 5, of the first frame alone, without MOVES. but: {head: bool [B]} not asked about."""
+        out = right(self.judges[0](pictures_of(self.codec, latents[:, 0])), rows, but)
         if latents.shape[1] > max(MOMENTS):
-            out |= right(self.judges[1](moments_of(self.codec, latents)), rows, hidden)
+            out |= right(self.judges[1](moments_of(self.codec, latents)), rows, but)
         return out
+
+    @torch.no_grad()
+    def subjects(self, latents):
+        """latents [B, F, C, 18, 32] -> bool [B, 9, 16]: the patches of first frames where there is a subject."""
+        return self.judges[0](pictures_of(self.codec, latents[:, 0]))["subject"].softmax(1)[:, 0] < 0.5
 
 
 JUDGES = (lambda: Judge(SEEN, 3, 24), lambda: Judge(MOVES, 9, 24))
@@ -193,7 +211,8 @@ def main(minutes, which):
         train(JUDGES[n](), (pictures, moves)[n], minutes, FILES[n])
     if all(f.exists() for f in FILES):
         z, labels, _, hidden = scenes(500, np.random.default_rng(99), codec)
-        print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in Both().right(z.float(), labels, hidden).items()), flush=True)
+        said = Both().right(z.float(), labels, of_subjects(hidden))
+        print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in said.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Streams that go on from what the model draws itself: its first frames over land and lakes, moved by this program as a camera that pans
-would.
+"""Streams that go on from what the model draws itself: its first frames, in which this program moves what the prompt moves: land and
+lakes as under a camera that pans, or the subject over land that stands still.
 
-python moved.py WORKER SECONDS      streams-WORKER-PART.npz beside those of make_data.py, which are of the renderer's pictures; WORKER: a
-                                    number that no other has
+python moved.py WORKER SECONDS [cameras | subjects]     streams-WORKER-PART.npz beside those of make_data.py, which are of the renderer's
+                                                        pictures; WORKER: a number that no other has; of one kind only, or of both
 
-The renderer's pictures have more detail than the model's own, and other shapes: after the former it goes on to pan, after the latter
-often not. Of each picture three streams, with captions of their own: left, right, and one that stands still. Pictures that do not show
-what they are to (judge.py), or a subject, are left out.
+The renderer's pictures have more detail than the model's own, and other shapes: after the former it goes on to move, after the latter
+often not. Of each picture several streams, with captions of their own: one to each side, one that stays. Pictures that do not show what
+they are to (judge.py) are left out, and those with more than one subject.
 """
 
 import sys
@@ -20,16 +20,22 @@ import torch.nn.functional as F
 
 import paths
 from captions import caption
-from judge import Both
+from judge import Both, groups
 from make_data import CAPTIONS, PART_SECONDS, STREAM_LATENTS, keep
 from paint import HEIGHT, WIDTH
 from sample import Exported, latents_of
-from scene import PAN, RATE, SMALL, TOKEN_COLUMNS, TOKEN_ROWS
+from scene import DRIFT, PAN, RATE, SMALL, TOKEN_COLUMNS, TOKEN_ROWS, Scene
 from tokenizer import Tokenizer
-from world import CAMERAS, WATER, draw_attributes, held_out
+from world import CAMERAS, OPPOSITE, WATER, draw_attributes, held_out
 
 STEPS = 8                           # of first frames
 TOGETHER = 4                        # pictures
+PATCH = SMALL[0] // TOKEN_ROWS
+BARELY = 0.08                       # difference of what is seen as the subject from what is behind it
+MOST = 0.2                          # of what is cut out may lie outside the patches where it is
+EDGE = 5                            # pixels around it that still show something of it
+OPEN = ("hills", "mountains", "desert", "meadow", "snowfield")  # what is behind a subject can be guessed
+ROUND = ("ball", "balloon", "hotair", "lantern")                # look the same from both sides
 # (row from HORIZON down, how fast it moves): the layers of landscape.py, without edges between them
 PARALLAX = {"hills": [(-24, 0), (0, 0.25), (34, 0.4), (60, 0.6), (90, 1)],
             "mountains": [(-90, 0), (-60, 0.2), (10, 0.3), (40, 0.5), (85, 1)],
@@ -50,39 +56,120 @@ def moved(picture, background, direction, frames):
     return (out.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
-def streams(z, a, e, codec, tokenizer, rng):
-    """Rows of make_data.py's files, from the first frame z [C, 18, 32] of scene a."""
-    picture = F.interpolate(e.decoder(z[None])[3:].permute(0, 3, 1, 2), SMALL, mode="area")[0]
-    still = codec.encode(moved(picture, a.background, 0, 4))
+def wider(there, by):
+    return F.max_pool2d(there[None].float(), 2 * by + 1, 1, by)[0].bool()
+
+
+def pixels(there):
+    """[9, 16] -> [144, 256]"""
+    return there.repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
+
+
+def cut_out(picture, there):
+    """The subject of a picture [3, 144, 256], in the patches `there` [9, 16] and in part in those around them.
+    -> its opacity [144, 256], and the picture without it, filled from left to right"""
+    (rows, columns), near = SMALL, pixels(wider(there, 1))
+    x = torch.arange(columns)
+    left = torch.where(near, x, columns).amin(1) - 1                                    # beside it, for each row; -1: none
+    right = torch.where(near, x, -1).amax(1) + 1
+    def beside(at):
+        return picture.gather(2, at.clamp(0, columns - 1).view(1, rows, 1).expand(3, -1, -1))
+    share = ((x - left[:, None]) / (right - left)[:, None].clamp_min(1)).clamp(0, 1)
+    share = torch.where((left < 0)[:, None], 1.0, torch.where((right >= columns)[:, None], 0.0, share))
+    filled = torch.where(near, beside(left) * (1 - share) + beside(right) * share, picture)
+    opacity = (((picture - filled).abs().amax(0) - BARELY) / BARELY).clamp(0, 1)
+    one = pixels(there) & (opacity > 0.5)
+    for _ in range(PATCH):                                                              # and what hangs together with it
+        one = wider(one, 1) & (opacity > 0)
+    return opacity * one, torch.where(wider(one, EDGE), filled, picture)
+
+
+def place(a, scene, t):
+    """Where the subject is t seconds after the first frame, in pixels of the full size from where it was then."""
+    (x, y), (x0, y0) = scene.position(t), scene.position(0.0)
+    speed = DRIFT[a.speed] * t                                                          # position() wraps
+    if a.motion in ("left", "right"):
+        x = x0 + speed * scene.facing
+    elif a.motion in ("up", "down"):
+        y = y0 + speed * (-0.7 if a.motion == "up" else 0.7)
+    return x - x0, y - y0
+
+
+def carried(picture, opacity, filled, way):
+    """way: (x, y) from where the subject was, of each picture -> [frames, 144, 256, 3] uint8, the subject moved by it"""
+    rows, columns = SMALL
+    dx, dy = torch.tensor(way, dtype=torch.float32).T * (columns / WIDTH)
+    x = torch.arange(columns)[None, None] - dx[:, None, None]
+    y = torch.arange(rows)[None, :, None] - dy[:, None, None]
+    shape = (len(way), rows, columns)
+    grid = torch.stack([((2 * x + 1) / columns - 1).expand(shape), ((2 * y + 1) / rows - 1).expand(shape)], -1)
+    moved = F.grid_sample(torch.cat([picture * opacity, opacity[None]]).expand(len(way), -1, -1, -1), grid, "bilinear", "zeros",
+                          align_corners=False)
+    out = filled * (1 - moved[:, 3:]) + moved[:, :3]
+    return (out.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def row_of(z, others, a, subject, tokenizer, rng):
+    """A row of make_data.py's files: the first frame z [C, 18, 32], then others [F - 1, C, 18, 32]."""
+    words = tokenizer([caption(a, rng) for _ in range(2 * CAPTIONS)]).view(2, CAPTIONS, -1)
+    return (torch.cat([z[None], others]).half().numpy(), words.numpy().astype(np.uint16), subject, STREAM_LATENTS,
+            np.array([a.indices()] * 2, np.uint8))
+
+
+def of_cameras(z, picture, _there, a, codec, tokenizer, rng):
+    detail = z - codec.encode(moved(picture, a.background, 0, 4))
     for camera, direction in zip(CAMERAS, (0, 1, -1)):
         if direction == 0 and a.background in WATER:            # waves never stand still
             continue
-        b = replace(a, camera=camera)
-        change = codec.encode(moved(picture, a.background, direction, 4 * (STREAM_LATENTS - 1))) - still
-        words = tokenizer([caption(b, rng) for _ in range(2 * CAPTIONS)]).view(2, CAPTIONS, -1)
-        yield ((z + torch.cat([torch.zeros_like(still), change])).half().numpy(), words.numpy().astype(np.uint16),
-               np.zeros((STREAM_LATENTS, TOKEN_ROWS, TOKEN_COLUMNS), bool), STREAM_LATENTS, np.array([b.indices()] * 2, np.uint8))
+        others = codec.encode(moved(picture, a.background, direction, 4 * (STREAM_LATENTS - 1))) + detail
+        none = np.zeros((STREAM_LATENTS, TOKEN_ROWS, TOKEN_COLUMNS), bool)
+        yield row_of(z, others, replace(a, camera=camera), none, tokenizer, rng)
 
 
-def main(worker, seconds):
+def of_subjects(z, picture, there, a, codec, tokenizer, rng):
+    """As it was asked for, floating, and to the other side where it looks the same from both."""
+    opacity, filled = cut_out(picture, there)
+    border = opacity.clone()
+    border[1:-1, 1:-1] = 0
+    if opacity[~pixels(there)].sum() > MOST * opacity.sum() or border.any():            # a tree or a moon that touches it; or a part only
+        return
+    behind = ~wider(there, 1).repeat_interleave(2, 0).repeat_interleave(2, 1)           # where it was, nothing stays of it
+    detail = (z - codec.encode(carried(picture, opacity, filled, [(0, 0)] * 4))) * behind
+    for motion in [a.motion, "float"] + [OPPOSITE[a.motion]] * (a.subject in ROUND):
+        b = replace(a, motion=motion, speed="normal" if motion == "float" else a.speed)
+        scene = Scene(b, rng)
+        way = [place(b, scene, (i + 1) / RATE) for i in range(4 * (STREAM_LATENTS - 1))]
+        there_then = [carried(pixels(there).float().expand(3, -1, -1), torch.ones(SMALL), torch.zeros(3, *SMALL), [w])[0, ..., 0]
+                      for w in [(0, 0)] + way[1::4]]
+        tokens = np.stack(there_then).reshape(STREAM_LATENTS, TOKEN_ROWS, PATCH, TOKEN_COLUMNS, PATCH).max((2, 4)) > 0
+        yield row_of(z, codec.encode(carried(picture, opacity, filled, way)) + detail, b, tokens, tokenizer, rng)
+
+
+def main(worker, seconds, kinds=("cameras", "subjects")):
     torch.set_num_threads(1)
     began, worker = time.time(), int(worker)
     rng, e, both, tokenizer = np.random.default_rng([8000, worker]), Exported(), Both(), Tokenizer()
     part, count = 0, 0
     def wanted(a):
-        return not held_out(a) and a.background in PARALLAX and a.subject == "none" and a.weather in ("clear", "fog")
+        if held_out(a) or a.weather not in ("clear", "fog"):
+            return False
+        if a.subject == "none":
+            return "cameras" in kinds and a.background in PARALLAX
+        return "subjects" in kinds and a.background in OPEN and a.motion in OPPOSITE and a.camera == "still"
     while (now := time.time()) - began < seconds:
         rows, end = [], min(began + seconds, now + PART_SECONDS)
         while not rows or time.time() < end:
             scenes = [draw_attributes(rng, wanted) for _ in range(TOGETHER)]
             first = latents_of([caption(a, rng) for a in scenes], 1, seed=int(rng.integers(1 << 31)), exported=e, first_steps=STEPS)
-            seen = both.right(first, np.array([a.indices() for a in scenes]))
-            for z, a, good in zip(first[:, 0], scenes, seen["background"] & seen["subject"]):
-                rows += streams(z, a, e, both.codec, tokenizer, rng) if good else []
+            seen, there = both.right(first, np.array([a.indices() for a in scenes])), both.subjects(first)
+            good = seen["background"] & seen["subject"] & (groups(there) < 2)
+            for z, a, where in [(first[i, 0], scenes[i], there[i]) for i in good.nonzero()[:, 0]]:
+                picture = F.interpolate(e.decoder(z[None])[3:].permute(0, 3, 1, 2), SMALL, mode="area")[0]
+                rows += (of_cameras if a.subject == "none" else of_subjects)(z, picture, where, a, both.codec, tokenizer, rng)
         keep(f"streams-{worker}-{part}.npz", rows)
         part, count = part + 1, count + len(rows)
     print(f"{count} streams, {count / (time.time() - began):.1f} a second", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], float(sys.argv[2]), *[(k,) for k in sys.argv[3:]])

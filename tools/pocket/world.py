@@ -36,6 +36,7 @@ SHARE = {
     "camera": [0.70, 0.15, 0.15],
 }
 WATER = ("sea", "lake")
+OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "pan left": "pan right", "pan right": "pan left"}
 
 
 @dataclass
