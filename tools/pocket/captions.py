@@ -150,10 +150,15 @@ def caption(a: Attributes, rng: np.random.Generator) -> str:
     return text.replace(" , ", ", ").replace("..", ".").strip(" ,")
 
 
+def moves(motion: str) -> list:
+    """All phrases for it, of boats and of what flies."""
+    return MOVE[motion] + SAIL.get(motion, [])
+
+
 def untold(text: str, a: Attributes) -> set:
     """What the caption leaves open of time, weather and motion: neither named, nor what goes without saying."""
     names = {"time": ("day", TIME[a.time] + ADJECTIVE[a.time]), "weather": ("clear", SKY[a.weather] + ADJECTIVE.get(a.weather, [])),
-             "motion": ("float", MOVE[a.motion] + SAIL.get(a.motion, []))}
+             "motion": ("float", moves(a.motion))}
     return {k for k, (unsaid, phrases) in names.items() if getattr(a, k) != unsaid and not any(p in text for p in phrases)}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import paths
-from captions import MOVE, SAIL
+from captions import moves
 from codec import Codec
 from tokenizer import Tokenizer
 from world import MOTIONS, SUBJECTS, TABLES
@@ -137,7 +137,7 @@ def told(words, motions):
     for i, motion in enumerate(MOTIONS):
         here = motions == i
         captions, found = words[here], np.zeros((here.sum(), words.shape[2]), bool)
-        for phrase in {*MOVE[motion], *SAIL.get(motion, [])}:
+        for phrase in {*moves(motion)}:
             pieces = tokenizer([phrase])[0].numpy()
             pieces = pieces[:list(pieces).index(END)]
             windows = np.lib.stride_tricks.sliding_window_view(captions, len(pieces), axis=-1)

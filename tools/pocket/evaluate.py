@@ -24,7 +24,7 @@ import paths
 from captions import CAMERA, LAND, MOVE, NOUN, PLACE, caption, untold
 from codec import COLUMNS, ROWS, Codec
 from data import SUBJECT_WEIGHT
-from judge import MOMENTS, PLACED, Both, drawn, groups, of_subjects
+from judge import MOMENTS, PLACED, Both, drawn, groups, hidden_subjects
 from make_data import clip
 from precision import Product, best_dtype
 from sample import Exported, latents_of
@@ -56,7 +56,7 @@ def adherence(folder=paths.MODEL, count=500, *steps):
     wanted = [draw_attributes(rng, held_out if n else lambda a: not held_out(a)) for n in new]
     rows, texts = np.array([a.indices() for a in wanted]), [caption(a, rng) for a in wanted]
     rendered, _, hidden = zip(*[drawn(a, rng, both.codec) for a in wanted])
-    said = both.right(torch.stack(rendered), rows, of_subjects(torch.tensor(hidden)))
+    said = both.right(torch.stack(rendered), rows, hidden_subjects(torch.tensor(hidden)))
     print(f"\n| {count} prompts, % | " + " | ".join(said) + " | mean |\n|---|" + "---|" * (len(said) + 1))
     line("rendered", said)
     frames, left_open = max(MOMENTS) + 1, [untold(text, a) for text, a in zip(texts, wanted)]

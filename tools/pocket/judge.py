@@ -95,7 +95,7 @@ def right(scores, rows, but):
     return {k: (v.argmax(1) == labels[k])[counts_for(k, rows) & ~but.get(k, none)] for k, v in totals(scores).items()}
 
 
-def of_subjects(hidden):
+def hidden_subjects(hidden):
     """What not to ask of rendered clips: see drawn()."""
     return dict.fromkeys(PLACED, hidden)
 
@@ -211,7 +211,7 @@ def main(minutes, which):
         train(JUDGES[n](), (pictures, moves)[n], minutes, FILES[n])
     if all(f.exists() for f in FILES):
         z, labels, _, hidden = scenes(500, np.random.default_rng(99), codec)
-        said = Both().right(z.float(), labels, of_subjects(hidden))
+        said = Both().right(z.float(), labels, hidden_subjects(hidden))
         print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in said.items()), flush=True)
 
 

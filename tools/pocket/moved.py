@@ -103,9 +103,9 @@ def carried(picture, opacity, filled, way):
     y = torch.arange(rows)[None, :, None] - dy[:, None, None]
     shape = (len(way), rows, columns)
     grid = torch.stack([((2 * x + 1) / columns - 1).expand(shape), ((2 * y + 1) / rows - 1).expand(shape)], -1)
-    moved = F.grid_sample(torch.cat([picture * opacity, opacity[None]]).expand(len(way), -1, -1, -1), grid, "bilinear", "zeros",
+    there = F.grid_sample(torch.cat([picture * opacity, opacity[None]]).expand(len(way), -1, -1, -1), grid, "bilinear", "zeros",
                           align_corners=False)
-    out = filled * (1 - moved[:, 3:]) + moved[:, :3]
+    out = filled * (1 - there[:, 3:]) + there[:, :3]
     return (out.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
@@ -131,7 +131,7 @@ def of_subjects(z, picture, there, a, codec, tokenizer, rng):
     opacity, filled = cut_out(picture, there)
     border = opacity.clone()
     border[1:-1, 1:-1] = 0
-    if opacity[~pixels(there)].sum() > MOST * opacity.sum() or border.any():            # a tree or a moon that touches it; or a part only
+    if opacity[~pixels(there)].sum() > MOST * opacity.sum() or border.any():            # a tree that touches it; only a part of it
         return
     behind = ~wider(there, 1).repeat_interleave(2, 0).repeat_interleave(2, 1)           # where it was, nothing stays of it
     detail = (z - codec.encode(carried(picture, opacity, filled, [(0, 0)] * 4))) * behind
@@ -139,10 +139,9 @@ def of_subjects(z, picture, there, a, codec, tokenizer, rng):
         b = replace(a, motion=motion, speed="normal" if motion == "float" else a.speed)
         scene = Scene(b, rng)
         way = [place(b, scene, (i + 1) / RATE) for i in range(4 * (STREAM_LATENTS - 1))]
-        there_then = [carried(pixels(there).float().expand(3, -1, -1), torch.ones(SMALL), torch.zeros(3, *SMALL), [w])[0, ..., 0]
-                      for w in [(0, 0)] + way[1::4]]
-        tokens = np.stack(there_then).reshape(STREAM_LATENTS, TOKEN_ROWS, PATCH, TOKEN_COLUMNS, PATCH).max((2, 4)) > 0
-        yield row_of(z, codec.encode(carried(picture, opacity, filled, way)) + detail, b, tokens, tokenizer, rng)
+        everywhere = pixels(there).expand(3, -1, -1).float(), torch.ones(SMALL), torch.zeros(3, *SMALL)
+        then = carried(*everywhere, [(0, 0)] + way[1::4])[..., 0].reshape(STREAM_LATENTS, TOKEN_ROWS, PATCH, TOKEN_COLUMNS, PATCH)
+        yield row_of(z, codec.encode(carried(picture, opacity, filled, way)) + detail, b, then.max((2, 4)) > 0, tokenizer, rng)
 
 
 def main(worker, seconds, kinds=("cameras", "subjects")):

@@ -98,10 +98,10 @@ def generate(e, text, empty, frames, noise, sampler):
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
     frames                          latent ones
     noise        of (f, k)          [B, 1, C, 18, 32] where frame f starts (k = 0), or what renoising adds before its step k
-    sampler      sora.json's entry  kind, steps, guidance, shift, window, time of the cache pass, turns
+    sampler      sora.json's entry  kind, steps, guidance, its interval, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
-    b, done, caches = len(text), [], None
+    b, done, caches, (low, high) = len(text), [], None, sampler.get("guidance_interval", (0, 1))
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
         begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
@@ -109,7 +109,6 @@ def generate(e, text, empty, frames, noise, sampler):
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
         steps = sampler["first_steps"] if begins else sampler["next_steps"]
-        low, high = sampler.get("guidance_interval", (0, 1))
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
