@@ -484,7 +484,7 @@ END_TEST
 /* ---- Additions to the weights ---- */
 
 /* Of rank 2, to two layers. */
-static void write_lora(size_t dim)
+static void write_lora(const char *file, size_t dim, uint64_t seed)
 {
     static float a[2 * 512], b[512 * 2];
     const struct sr_named t[] = {
@@ -495,20 +495,23 @@ static void write_lora(size_t dim)
     };
 
     ck_assert_uint_le(dim, 512);
-    sr_rng_normal(a, 2 * dim, 3, 1, 0);
-    sr_rng_normal(b, 2 * dim, 3, 2, 0);
-    ck_assert_int_eq(sr_safetensors_write(in_folder("l.safetensors"), t, SR_COUNT(t), NULL), SORA_OK);
+    sr_rng_normal(a, 2 * dim, seed, 1, 0);
+    sr_rng_normal(b, 2 * dim, seed, 2, 0);
+    ck_assert_int_eq(sr_safetensors_write(in_folder(file), t, SR_COUNT(t), NULL), SORA_OK);
 }
 
-/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. lora_next: not of the first chunk. */
+/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. lora_next: not of the first chunk, which has
+   those of lora where both are there. */
 START_TEST(test_lora)
 {
     static const char *const tails[] = { "", ", \"lora\": \"l.safetensors\"",
                                          ", \"lora\": \"l.safetensors\", \"lora_scale\": 0",
                                          ", \"lora\": \"l.safetensors\", \"lora_scale\": 1",
                                          ", \"lora_next\": \"l.safetensors\"",
-                                         ", \"lora_next\": \"l.safetensors\", \"lora_scale\": 0" };
-    enum { N = 16 * 3 * 4 * 4, RUNS = 6 };
+                                         ", \"lora_next\": \"l.safetensors\", \"lora_scale\": 0",
+                                         ", \"lora\": \"l.safetensors\", \"lora_next\": \"l.safetensors\"",
+                                         ", \"lora\": \"l.safetensors\", \"lora_next\": \"n.safetensors\"" };
+    enum { N = 16 * 3 * 4 * 4, RUNS = SR_COUNT(tails) };
     static float x[RUNS][N], second[RUNS][N];
     char text[200];
 
@@ -517,7 +520,10 @@ START_TEST(test_lora)
         snprintf(text, sizeof text, "{\"family\": \"wan\", \"preset\": \"self-forcing\"%s}", tails[i]);
         about(text);
         begin(&r);
-        if (i == 0) write_lora((size_t)r.d->mi.dim);
+        if (i == 0) {
+            write_lora("l.safetensors", (size_t)r.d->mi.dim, 3);
+            write_lora("n.safetensors", (size_t)r.d->mi.dim, 4);
+        }
         say(&r, BEFORE);
         next_chunk(&r);
         memcpy(x[i], r.d->x, sizeof x[i]);
@@ -532,6 +538,10 @@ START_TEST(test_lora)
     ck_assert(rel_l2(second[4], second[0], N) > 1e-3 && rel_l2(second[4], second[1], N) > 1e-3);
     ck_assert_mem_eq(x[5], x[0], sizeof x[0]);
     ck_assert_mem_eq(second[5], second[0], sizeof second[0]);
+    ck_assert_mem_eq(x[6], x[1], sizeof x[0]);
+    ck_assert_mem_eq(second[6], second[1], sizeof second[0]);
+    ck_assert_mem_eq(x[7], x[1], sizeof x[0]);
+    ck_assert(rel_l2(second[7], second[1], N) > 1e-3);
 }
 END_TEST
 

@@ -51,8 +51,6 @@ static sora_result read_size(struct sr_about *a, const struct sr_config *c, cons
     if ((r = read_file_name(a->lora, sizeof a->lora, c, path, "lora", err)) < 0) return r;
     if ((r = read_file_name(a->lora_next, sizeof a->lora_next, c, path, "lora_next", err)) < 0) return r;
     if ((r = read_file_name(a->motion, sizeof a->motion, c, path, "motion", err)) < 0) return r;
-    if (a->lora[0] && a->lora_next[0])
-        return sr_fail(err, SORA_ERR_MODEL, "%s: lora and lora_next are both there; wanted: one of them", path);
     if (sr_config_has(c, "lora_scale") && !a->lora[0] && !a->lora_next[0])
         return sr_fail(err, SORA_ERR_MODEL, "%s: lora_scale is there, lora is not; wanted: the name of a file", path);
     a->lora_scale = 1;

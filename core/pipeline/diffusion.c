@@ -61,12 +61,13 @@ static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 
     s.window = (size_t)d->sc.window;
     s.prompts = texts(d->first.guidance);
+    s.lora = d->lora_first;
+    s.lora_scale = d->about.lora_scale;
     if (d->about.lora_next[0] && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
     s.prompts = d->first_model ? texts(d->next.guidance) : guided(d) ? 2 : 1;
     s.sink = (size_t)d->sc.sink;
     s.renews = d->sc.change == SR_CHANGE_RECACHE;
     s.lora = d->lora;
-    s.lora_scale = d->about.lora_scale;
     s.motion = d->motion;
     return sr_model_open(d->c, &d->model, &s, err);
 }
@@ -207,6 +208,7 @@ static void close_diffusion(struct sr_pipeline *p)
     sr_ctx_close(&d->c);
     sr_parts_free(&d->parts);
     sr_free(d->lora);
+    sr_free(d->lora_first);
     sr_free(d->motion);
     sr_free(d);
 }
@@ -251,7 +253,8 @@ static sora_result probe_parts(struct sr_diffusion *d, sora_error *err)
         return sr_fail(err, SORA_ERR_MODEL, "%s: decodes latents of %d channels, the transformer makes %d; they are of different "
                        "models", d->parts.vae, d->vi.channels, d->mi.channels);
     if ((r = sr_about_read(&d->about, d->parts.folder, err)) < 0) return r;
-    if ((r = file_beside(&d->lora, d, d->about.lora[0] ? d->about.lora : d->about.lora_next, err)) < 0) return r;
+    if ((r = file_beside(&d->lora, d, d->about.lora_next[0] ? d->about.lora_next : d->about.lora, err)) < 0) return r;
+    if (d->about.lora_next[0] && (r = file_beside(&d->lora_first, d, d->about.lora, err)) < 0) return r;
     if ((r = file_beside(&d->motion, d, d->about.motion, err)) < 0) return r;
     if (d->about.found && !d->decode_only && strcmp(d->about.family, d->mi.family))
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: family is \"%s\", the transformer's is \"%s\"; they are of different "

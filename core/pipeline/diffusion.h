@@ -47,7 +47,7 @@ struct sr_diffusion {
     struct sr_pipeline base;
     struct sr_parts parts;
     struct sr_about about;
-    char *lora, *motion;            /* paths; NULL: none. lora: about.lora or about.lora_next */
+    char *lora, *lora_first, *motion;   /* paths; NULL: none. lora_first: of first_model, lora: of the other one */
     struct sr_model_info mi;
     struct sr_vae_info vi;
     enum sr_type precision;

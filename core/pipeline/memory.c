@@ -115,6 +115,7 @@ sora_result sr_estimate(struct sr_diffusion *d, sora_error *err)
         return r;
     if ((r = add_file(&vae, d->parts.vae, err)) < 0) return r;
     if (d->lora && !d->decode_only && (r = add_file(&lora, d->lora, err)) < 0) return r;
+    if (d->lora_first && !d->decode_only && (r = add_file(&lora, d->lora_first, err)) < 0) return r;
     if (d->motion && !d->decode_only && (r = add_file(&motion, d->motion, err)) < 0) return r;
     info->parameters = model.parameters + text.parameters + vae.parameters + motion.parameters;
     info->weight_bytes = model.bytes + text.bytes + vae.bytes + lora.bytes + motion.bytes;

@@ -224,7 +224,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["position_waves"].append(9)' waves
     pocket 'del c["lora_next"]; c["lora"] = "more.safetensors"' m/more.safetensors
     pocket 'c["lora_next"] = "more.safetensors"' m/more.safetensors
-    pocket 'c["lora"] = "more.safetensors"' "lora and lora_next are both there"
+    pocket 'c["lora"] = "more.safetensors"' m/more.safetensors
     pocket 'c["lora_next"] = "README.md"' m/README.md
     pocket 'c["motion"] = "more.safetensors"' m/more.safetensors
     pocket 'c["motion"] = "README.md"' m/README.md
