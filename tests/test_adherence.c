@@ -153,15 +153,15 @@ START_TEST(test_moves_as_asked)
 
     if (sanitized()) return;
     n = moved("pocket", SEEDS);
-    ck_assert_msg(n >= 2 * all / 3, "%d of %d subjects go where the prompt says", n, all);
+    ck_assert_msg(n > all / 2, "%d of %d subjects go where the prompt says", n, all);
 }
 END_TEST
 
 /* The same folder, whose text encoder says nothing. */
 START_TEST(test_damage_shows)
 {
-    static const char *const parts[] = { "model_index.json", "lora.safetensors", "motion.safetensors", "scheduler", "tokenizer",
-                                         "transformer", "vae", "sora.json" };
+    static const char *const parts[] = { "model_index.json", "lora-first.safetensors", "lora.safetensors", "motion.safetensors",
+                                         "scheduler", "tokenizer", "transformer", "vae", "sora.json" };
     char from[600];
     uint64_t head = 0;
     size_t size;

@@ -122,8 +122,8 @@ static void change_value(const char *path, const char *from, const char *to, con
 /* A folder like models/pocket but for one value of its sora.json. */
 static void pocket_with(char *dir, const char *from, const char *to)
 {
-    static const char *const parts[] = { "model_index.json", "lora.safetensors", "motion.safetensors", "scheduler", "text_encoder",
-                                         "tokenizer", "transformer", "vae" };
+    static const char *const parts[] = { "model_index.json", "lora-first.safetensors", "lora.safetensors", "motion.safetensors",
+                                         "scheduler", "text_encoder", "tokenizer", "transformer", "vae" };
     char base[600], path[700];
 
     ck_assert(mkdtemp(dir) != NULL);
@@ -198,7 +198,7 @@ static void pocket_with_additions(char *dir, const char *key)
     char with[100] = "";
 
     if (key) snprintf(with, sizeof with, "\"%s\": \"more.safetensors\",", key);
-    pocket_with(dir, "\"lora_next\": \"lora.safetensors\",", with);
+    pocket_with(dir, "\"lora\": \"lora-first.safetensors\",\n  \"lora_next\": \"lora.safetensors\",", with);
 }
 
 /* Additions of nothing: the frames without any; of something: others, from the same noise. As lora_next they leave the first frame

@@ -48,11 +48,13 @@ def transformer_difference(e, folder):
         ours, _ = model.transformer(x, t, text, rope_tables([0]))
         theirs = reference(x.transpose(1, 2), (t * 1000).expand(-1, 144), text, return_dict=False)[0]
         return largest(ours, theirs.transpose(1, 2)), ours.abs().max().item()
-    first = difference(e.model)
-    if "lora_next" not in e.about:
-        return first
-    reference.load_lora_adapter(load_file(folder / e.about["lora_next"]), prefix=None)
-    return max(first, difference(e.next))
+    found = []
+    for model, key in ((e.model, "lora"), (e.next, "lora_next")):
+        if key in e.about:
+            reference.load_lora_adapter(load_file(folder / e.about[key]), prefix=None, adapter_name=key)
+            reference.set_adapters(key)
+        found.append(difference(model))
+    return max(found)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from world import MOTIONS, SUBJECTS, TABLES
 
 EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has something to be compared with
 SUBJECT_WEIGHT = 4.0                # in the loss, of patches where the subject is or was: they are few, and learned last
+ALONE = 0.15                        # share of mistakes with a subject that is weak, and nothing else
 OFTEN = {"kite": 2.0, "balloon": 1.5}                           # drawn more often than others: shapes that are learned last
 END = 1                             # the one piece of an empty prompt
 MOTION, SUBJECT, CAMERA = (list(TABLES).index(k) for k in ("motion", "subject", "camera"))
@@ -115,7 +116,6 @@ class Scenes:
         before = tables["latents"][rows, (start - 1).clamp_min(0)].float()
         previous = torch.cat([before[:, None], x0[:, :-1]], 1) * known[..., None, None, None]
         subject = tables["subject"][rows[:, None], at].float().cummax(1).values
-        weight = subject * (SUBJECT_WEIGHT - 1) + 1
         which = (at >= cut[:, None]).long()
         choice = random(count, tables["words"].shape[2])
         if turn is not None:                                    # where things go must be said, or it cannot be learned
@@ -128,7 +128,45 @@ class Scenes:
         if turn is None:
             words = torch.where((random(count, 1, 1) < EMPTY_SHARE), empty, words)
         return Batch(x0=x0, previous=previous, known=known, words=words, which=which, given=start > 0,
-                     attributes=tables["attributes"][rows, 0], weight=weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None])
+                     attributes=tables["attributes"][rows, 0], weight=weight_of(subject))
+
+    def draw_mistakes(self, noise, count):
+        """Of scenes of mistakes. -> pictures with a subject that is weak, has another one in its place, or a weaker one elsewhere; and a
+        Batch of what they should be."""
+        tables = self.tables
+        def random(*shape):
+            return torch.rand(*shape, generator=noise, device=self.device)
+        rows, each = torch.multinomial(tables["share"], count, replacement=True, generator=noise), (count, 1, 1, 1, 1)
+        without, right, other = tables["latents"][rows].float().split(1, 1)
+        attributes, words = tables["attributes"][rows], tables["words"][rows, 0]
+        twice, alone = (attributes[:, 0] == attributes[:, 1]).all(1).view(each), random(*each) < ALONE
+        some = random(*each)
+        of_right = torch.where(alone, 0.15 + 0.75 * some, torch.where(twice, 0.4 + 0.6 * some, 0.5 * some))
+        of_other = torch.where(alone, 0.0, torch.where(twice, of_right * (0.1 + 0.8 * random(*each)), 1 - of_right))
+        no = torch.zeros(count, 1, dtype=torch.bool, device=self.device)
+        return without + of_right * (right - without) + of_other * (other - without), Batch(
+            x0=right, previous=torch.zeros_like(right), known=no, which=no.long(), given=no[:, 0], attributes=attributes[:, 0],
+            words=words.gather(1, (random(count, 1, 1) * words.shape[1]).long().expand(-1, -1, words.shape[2])).long(),
+            weight=weight_of(tables["subject"][rows].amax(1, True)))
+
+
+def weight_of(subject):
+    """In the loss, [B, F, 1, H, W], of where the subject is: bool [B, F, H/2, W/2]"""
+    weight = subject.float() * (SUBJECT_WEIGHT - 1) + 1
+    return weight.repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None]
+
+
+def across(x, there):
+    """Latents or pictures x [..., C, H, W], in there [..., H, W] drawn anew from what is left and right of it."""
+    columns, at = x.shape[-1], torch.arange(x.shape[-1], device=x.device)
+    left = torch.where(there, at, columns).amin(-1, keepdim=True) - 1                   # of each row; -1: none
+    right = torch.where(there, at, -1).amax(-1, keepdim=True) + 1
+    def beside(side):
+        side = side.clamp(0, columns - 1).unsqueeze(-3)
+        return x.gather(-1, side.expand(*x.shape[:-1], 1))
+    share = ((at - left) / (right - left).clamp_min(1)).clamp(0, 1)
+    share = torch.where(left < 0, 1.0, torch.where(right >= columns, 0.0, share)).unsqueeze(-3)
+    return torch.where(there.unsqueeze(-3), beside(left) * (1 - share) + beside(right) * share, x)
 
 
 def told(words, motions):

@@ -2,7 +2,7 @@
 """Writes the folder that is shipped, in Diffusers layout, weights in f16.
 
 python export.py windows [FOLDER]       from the averaged weights at the end of a stage; where that learned low-rank additions, these
-                                        beside the shipped transformer and text encoder
+                                        beside what is shipped
 """
 
 import json
@@ -64,10 +64,10 @@ def write_transformer(folder, weights):
     model.half().save_pretrained(folder)
 
 
-def write_additions(folder, additions):
-    for name in ("transformer", "text_encoder") if folder.resolve() != paths.MODEL else ():
-        shutil.copytree(paths.MODEL / name, folder / name, dirs_exist_ok=True)
-    shutil.copyfile(additions, folder / low_rank.FILE)
+def write_additions(folder, stage, additions):
+    if folder.resolve() != paths.MODEL:
+        shutil.copytree(paths.MODEL, folder, dirs_exist_ok=True)
+    shutil.copyfile(additions, folder / low_rank.file_of(stage))
 
 
 def write_motion(folder, motion, spread):
@@ -119,7 +119,7 @@ def numbers(values):
     return [round(float(v), 6) for v in values.flatten()]
 
 
-def write_description(folder, weights, lora, motion):
+def write_description(folder, weights, motion):
     still, still_bias = Codec().still()
     write_json(folder / "sora.json", {
         "format": 1, "family": "pocket", "licence": "CC0-1.0",
@@ -128,7 +128,8 @@ def write_description(folder, weights, lora, motion):
         "text_tokens": MAX_TEXT, "text_unknown": UNKNOWN,
         "inputs": [["noisy", CHANNELS], ["previous", CHANNELS], ["position", POSITION]],
         "position_channels": POSITION, "position_waves": list(WAVES),
-        **({"lora_next": low_rank.FILE} if lora else {}), **({"motion": MOTION} if motion else {}), "sampler": SAMPLER,
+        **{k: v for k, v in low_rank.FILES.items() if (folder / v).exists()}, **({"motion": MOTION} if motion else {}),
+        "sampler": SAMPLER,
         "spread": numbers(weights["spread"]), "spread_next": numbers(weights["spread_next"]),
         "still": numbers(still.T), "still_bias": numbers(still_bias)})
     write_json(folder / "model_index.json", {
@@ -143,18 +144,21 @@ def write_description(folder, weights, lora, motion):
 
 def main(stage, folder=paths.MODEL):
     folder = pathlib.Path(folder)
-    file, additions = (paths.WORK / f"{stage}{end}" for end in (".safetensors", "-lora.safetensors"))
+    file, additions = paths.WORK / f"{stage}.safetensors", paths.WORK / f"{stage}-{low_rank.file_of(stage)}"
     weights = load_file(file)
     if additions.exists():
-        write_additions(folder, additions)
+        write_additions(folder, stage, additions)
     else:
+        for name in low_rank.FILES.values():                    # of other weights
+            (folder / name).unlink(missing_ok=True)
         write_transformer(folder / "transformer", weights)
         write_text_encoder(folder / "text_encoder", weights, Tokenizer().size)
-    if motion := part(weights, "motion"):
+    motion = part(weights, "motion")
+    if motion and stage != "images":                            # which does not change it
         write_motion(folder, motion, weights["spread"])
     write_tokenizer(folder / "tokenizer")
     write_decoder(folder / "vae")
-    write_description(folder, weights, lora=additions.exists(), motion=bool(motion))
+    write_description(folder, weights, motion=bool(motion))
     for part_file in folder.rglob("*.*"):
         part_file.chmod(0o644)
     with safe_open(file, "pt") as f:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Low-rank additions to a trained model, for the frames that follow on a first one: every matrix W of the transformer's blocks
-becomes W + up down there, where W stays as it is.
+"""Low-rank additions to a trained model: every matrix W of the transformer's blocks becomes W + up down, where W stays as it is. First
+frames and those that follow on one have additions of their own.
 
-So first frames stay what they were, bit by bit, whatever later ones learn; and a new version is a file of two megabytes beside the
-old weights (`lora_next` in sora.json), in place of all of them again.
+So the ones stay what they were, bit by bit, whatever the others learn; and a new version is a file of two megabytes beside the
+old weights (`lora` and `lora_next` in sora.json), in place of all of them again.
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The names in the file are peft's.
 """
 
@@ -11,8 +11,14 @@ import torch
 import torch.nn as nn
 from torch.nn.utils import parametrize
 
-FILE = "lora.safetensors"
+FIRST, NEXT = "lora-first.safetensors", "lora.safetensors"      # of first frames, and of others
+FILES = {"lora": FIRST, "lora_next": NEXT}                      # by the key of sora.json
 NAMES = {"up": "lora_B.weight", "down": "lora_A.weight"}
+
+
+def file_of(stage):
+    """What additions that a stage of the training learns are called in the shipped folder."""
+    return FIRST if stage == "images" else NEXT
 
 
 class Addition(nn.Module):

@@ -5,16 +5,19 @@ python make_data.py images WORKER SECONDS     single latent frames, that is four
 python make_data.py clips WORKER SECONDS      clips of six latent frames; in three of ten a new prompt turns the scene
                                               into another one
 python make_data.py streams WORKER SECONDS    clips of twelve, always of one scene: what the model goes through alone
+python make_data.py mistakes WORKER SECONDS   threes of single pictures: a scene without its subject, with it, and with what a model
+                                              draws by mistake: another one there, or the same in another place
 
 A worker writes KIND-WORKER-PART.npz, a part each 15 seconds: latents [n, F, C, 18, 32] f16, words [n, 2, 4, T] uint16:
-four captions of the scene and of what it turns into, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of the
-new scene, or F; attributes [n, 2, 8] uint8.
+four captions of the scene and of what it turns into, or is mistaken for, subject [n, F, 9, 16] bool, cut [n]: the first latent frame of
+the new scene, or F; attributes [n, 2, 8] uint8.
 
 The first latent frame moves like all others, so that windows can begin anywhere; data.py makes stills of those that are first.
 """
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,14 +26,17 @@ import torch
 import paths
 from captions import caption
 from codec import Codec
+from paint import WIDTH
 from scene import RATE, Scene
 from tokenizer import Tokenizer
-from world import draw_attributes, draw_change
+from world import draw_attributes, draw_change, draw_likeness, held_out
 
 LATENTS = 6
 STREAM_LATENTS = 12
 CAPTIONS = 4
 CHANGES = 0.3                       # share of clips in which a new prompt comes
+MISTAKEN = 0.45                     # share of mistakes that are another subject or colour, not a second one
+SHOWN = 0.8                         # least share of a mistake's subjects that is in the picture
 PART_SECONDS = 15
 
 
@@ -51,7 +57,34 @@ def clip(attributes, rng, codec, latents=LATENTS):
     return codec.encode(video), np.stack(subject), cut
 
 
-MAKERS = {"images": image, "clips": clip, "streams": partial(clip, latents=STREAM_LATENTS)}
+def mistake(attributes, rng, codec):
+    """Where both attributes are the same, the subject is there twice; the second one has another size."""
+    start, seed = rng.uniform(0, 20), int(rng.integers(1 << 62))
+    scenes = [Scene(a, np.random.default_rng(seed)) for a in (replace(attributes[0], subject="none"), *attributes)]
+    one, other = scenes[1:]
+    while one.subject_inside(start) < SHOWN:
+        start = rng.uniform(0, 20)
+    def apart():
+        return other.subject_inside(start) >= SHOWN and not (one.subject_tokens(start) & other.subject_tokens(start)).any()
+    while attributes[0] == attributes[1] and not apart():
+        other.size = one.size * rng.uniform(0.75, 1.25)
+        other.x = rng.uniform(60, WIDTH - 60)
+        if attributes[0].subject != "boat":
+            other.y = rng.uniform(60, 200)
+    latents = [codec.encode(np.repeat(s.render(1, start), 4, 0)) for s in scenes]
+    return torch.cat(latents), np.stack([s.subject_tokens(start) for s in scenes]), len(scenes)
+
+
+def draw_scene(kind, rng):
+    """-> the attributes of what is shown, and of what it turns into or is mistaken for"""
+    if kind == "mistakes":
+        a = draw_attributes(rng, lambda a: a.subject != "none" and not held_out(a))
+        return a, draw_likeness(a, rng) if rng.random() < MISTAKEN else a
+    a = draw_attributes(rng)
+    return a, draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
+
+
+MAKERS = {"images": image, "clips": clip, "streams": partial(clip, latents=STREAM_LATENTS), "mistakes": mistake}
 
 
 def keep(name, rows):
@@ -69,8 +102,7 @@ def main(kind, worker, seconds):
     while (now := time.time()) - began < seconds:
         end, rows = min(began + seconds, now + PART_SECONDS), []
         while not rows or time.time() < end:
-            a = draw_attributes(rng)
-            b = draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
+            a, b = draw_scene(kind, rng)
             latents, subject, cut = MAKERS[kind]((a, b), rng, codec)
             words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
             rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut,

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 import paths
 from captions import caption
+from data import across
 from judge import Both, groups
 from make_data import CAPTIONS, PART_SECONDS, STREAM_LATENTS, keep
 from paint import HEIGHT, WIDTH
@@ -68,15 +69,7 @@ def pixels(there):
 def cut_out(picture, there):
     """The subject of a picture [3, 144, 256], in the patches `there` [9, 16] and in part in those around them.
     -> its opacity [144, 256], and the picture without it, filled from left to right"""
-    (rows, columns), near = SMALL, pixels(wider(there, 1))
-    x = torch.arange(columns)
-    left = torch.where(near, x, columns).amin(1) - 1                                    # beside it, for each row; -1: none
-    right = torch.where(near, x, -1).amax(1) + 1
-    def beside(at):
-        return picture.gather(2, at.clamp(0, columns - 1).view(1, rows, 1).expand(3, -1, -1))
-    share = ((x - left[:, None]) / (right - left)[:, None].clamp_min(1)).clamp(0, 1)
-    share = torch.where((left < 0)[:, None], 1.0, torch.where((right >= columns)[:, None], 0.0, share))
-    filled = torch.where(near, beside(left) * (1 - share) + beside(right) * share, picture)
+    filled = across(picture, pixels(wider(there, 1)))
     opacity = (((picture - filled).abs().amax(0) - BARELY) / BARELY).clamp(0, 1)
     one = pixels(there) & (opacity > 0.5)
     for _ in range(PATCH):                                                              # and what hangs together with it

@@ -85,17 +85,17 @@ class Pocket(nn.Module):
     def spread_of(self, known):
         return torch.where(known[..., None, None, None], self.spread_next, self.spread)
 
-    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None):
+    def loss(self, x0, t, noise, mu, known, words, which, weight, rope, seen=None, seen_t=None, caches=None, place=None, shown=None):
         """-> [B, F]: squared error of x0, scaled to be as large at every t, weighted by weight [B, F, 1, H, W]; and the estimate.
 
         seen, seen_t: what later frames see of each frame, and the time it is said to have; see Attention.
-        caches: keys and values of the frames before these; place: see network().
+        caches: keys and values of the frames before these; place: see network(). shown: what is behind the noise, where it is not x0.
         """
         text, clean = self.text(words), None
         if seen is not None:
             _, clean = self.network(seen, seen_t, mu, text, rope, which=which)
         time = t[..., None, None, None]
-        x = (1 - time) * x0 + time * noise
+        x = (1 - time) * (x0 if shown is None else shown) + time * noise
         estimate, _ = self.estimate(x, t, mu, known, text, rope, caches, clean=clean, which=which, place=place)
         q = ((1 - time) * self.spread_of(known)).square() + time.square()
         error = (estimate - x0).square() * q / time.clamp_min(0.02).square()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+import low_rank
 import paths
 from judge import FILES
 
@@ -40,8 +41,9 @@ def write_weights(folder):
         for k, v in load_file(folder / part / f"{file}.safetensors").items():
             if k != "encoder.embed_tokens.weight":              # a second name of shared.weight
                 weights[f"{part}.{k}"] = v.float()
-    if "lora_next" in about:
-        shutil.copyfile(folder / about["lora_next"], paths.WORK / "shipped-lora.safetensors")
+    for key, name in low_rank.FILES.items():
+        if key in about:
+            shutil.copyfile(folder / about[key], paths.WORK / f"shipped-{name}")
     for name in ("spread", "spread_next"):
         weights[name] = torch.tensor(about[name])[:, None, None]
     for k, v in load_file(folder / about["motion"]).items() if "motion" in about else ():

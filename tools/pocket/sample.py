@@ -38,8 +38,9 @@ class Exported:
         for name in ("spread", "spread_next"):
             setattr(self.model, name, torch.tensor(self.about[name])[:, None, None])
         self.next = copy.deepcopy(self.model)
-        if "lora_next" in self.about:
-            low_rank.add(self.next.transformer, load_file(folder / self.about["lora_next"]))
+        for model, key in ((self.model, "lora"), (self.next, "lora_next")):
+            if key in self.about:
+                low_rank.add(model.transformer, load_file(folder / self.about[key]))
         if "motion" in self.about:
             self.next.add_motion(load_file(folder / self.about["motion"]))
         bias = torch.tensor(self.about["still_bias"])

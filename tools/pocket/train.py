@@ -30,7 +30,7 @@ import low_rank
 import paths
 import transformer
 from codec import COLUMNS
-from data import Scenes
+from data import Scenes, across
 from make_data import STREAM_LATENTS
 from muon import Muon
 from pocket import SHAPE, Pocket
@@ -50,7 +50,9 @@ LEAST_LOSS = 0.002                  # of frames of streams: what the model errs 
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
 CHANGE_NOISE = 0.02                 # `change_noise` of sora.json
+FADED, TRAIL = 0.9, 0.6             # most of the subject that is gone, and that stays where it was
 OWN_START = 0.7                     # most noise of what first frames are made of in streams
+MEND_FROM = 0.4                     # least time of mistakes
 OWN_TIMES = (1.0, 0.75, 0.0)        # two steps: how later frames are sampled
 ROLLS = 3                           # most times that a window's frames are sampled after one another's samples
 ADAM_RATE = 2e-3
@@ -94,6 +96,16 @@ def begun(dice, first, streams, b, text, rope, place=None):
     return streams.stand_still(z[:, 0])[:, None]
 
 
+@torch.no_grad()
+def damaged(dice, z, before, there):
+    """z, and before it, [B, 1, C, H, W], in every second clip with less of the subject, which is in the patches there [B, 1, 1, H, W], and
+    with a trail: what a stream's own errors come to after seconds."""
+    def amount(most):
+        return most * dice.uniform(len(z), 1, 1, 1, 1) * (dice.uniform(len(z), 1, 1, 1, 1) < 0.5) * there
+    z = torch.lerp(z, across(z, there[:, :, 0]), amount(FADED))
+    return torch.lerp(z, before, amount(TRAIL))
+
+
 class Clock:
     """Where in its schedule the run stands; all processes follow the first one's."""
 
@@ -128,13 +140,14 @@ class Clock:
 class Stage:
     """What the stages differ in: data, and what a frame sees of its past."""
 
-    def __init__(self, name, batch, image_share, stream_share, stream_frames, device):
+    def __init__(self, name, batch, image_share, stream_share, stream_frames, mistake_share, device):
         self.name, self.batch, self.device = name, batch, device
-        self.image_share, self.stream_share = image_share, stream_share
+        self.image_share, self.stream_share, self.mistake_share = image_share, stream_share, mistake_share
         def scenes(kind):
             return Scenes(kind, device, dist.get_rank(), dist.get_world_size())
         self.images = scenes("images")
         self.clips, self.streams = (scenes(k) if name != "images" else None for k in ("clips", "streams"))
+        self.mistakes = scenes("mistakes") if mistake_share else None
         self.ropes = {n: tuple(r.to(device) for r in rope_tables(range(n))) for n in (1, WINDOW)}
         if self.streams:
             self.stored = self.streams.tables["latents"].shape[1]
@@ -142,7 +155,7 @@ class Stage:
             self.part_rope = tuple(r.to(device) for r in rope_tables(range(self.length), columns=PART // 2))
 
     def keep_fresh(self):
-        for scenes in (self.images, self.clips, self.streams):
+        for scenes in (self.images, self.clips, self.streams, self.mistakes):
             if scenes:
                 scenes.keep_fresh()
 
@@ -169,6 +182,9 @@ class Stage:
         """Of one step, part by part: losses, which frames count, times, all [B, F]. choice: numpy's, the same in every process; first:
         the model that draws first frames."""
         dice = Dice(noise)
+        if self.mistakes and choice.random() < self.mistake_share:
+            yield self.mend(dice, model)
+            return
         if not self.clips or choice.random() < self.image_share:
             arguments, counts = self.draw_images(dice)
         elif choice.random() < self.stream_share:
@@ -178,6 +194,14 @@ class Stage:
             arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
         yield model.loss(**arguments)[0], counts, arguments["t"]
 
+    def mend(self, dice, model):
+        """Single pictures that sampling has begun to draw wrong, to be drawn as they should be: what a model does of its own, as in all
+        data each picture is right. Late steps can mend no more, and would outweigh the others."""
+        shown, b = self.mistakes.draw_mistakes(dice.generator, self.batch)
+        t = MEND_FROM + (1 - MEND_FROM) * draw_times(dice, b.known.shape)
+        loss, _ = model.loss(**b.arguments(t, dice.normal(*b.x0.shape), self.ropes[1]), shown=shown)
+        return loss * t.square(), torch.ones_like(t), t
+
     def draw_images(self, dice):
         b = self.images.draw(dice.generator, self.batch, 1)
         return b.arguments(draw_times(dice, b.known.shape), dice.normal(*b.x0.shape), self.ropes[1]), torch.ones_like(b.known)
@@ -186,7 +210,8 @@ class Stage:
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
         Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
         scene stays what it is. What follows a frame of the model's own is to change as the true one does, and to keep what it has of its
-        own: true details, which cannot be known, would be all of the loss."""
+        own: true details, which cannot be known, would be all of the loss. But where the subject is all is to be as it should: what of it is
+        lost (damaged()) comes back."""
         b = self.streams.draw(dice.generator, self.batch // 2, self.stored, turn).frames(slice(self.length))
         b, place = self.part(dice, b, model.positions)
         patches = self.part_rope[0].shape[0] // self.length
@@ -197,7 +222,9 @@ class Stage:
         x0, mu, caches = b.x0[:, :1], b.previous[:, :1], None
         own = dice.uniform(len(x0), 1, 1, 1, 1) < 0.5
         z = torch.where(own, begun(dice, first, self.streams, b, text, rope(0), place), x0)
-        off, z = z - x0, torch.where(own, z, spoiled(dice, x0))
+        there = b.weight > 1                                    # or was
+        off, z = (z - x0) * ~there[:, :1], torch.where(own, z, spoiled(dice, x0))
+        z = damaged(dice, z, z, there[:, :1])
         most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
         for at in range(1, self.length):
             now = b.frames(slice(at, at + 1))
@@ -214,10 +241,11 @@ class Stage:
             if at == turn:
                 own = t[..., None, None, None] < OWN_START
                 z = torch.where(own, z.detach(), now.x0)
-                off, z = z - now.x0, torch.where(own, z, spoiled(dice, now.x0))
+                off, z = (z - now.x0) * ~there[:, at:at + 1], torch.where(own, z, spoiled(dice, now.x0))
                 most = torch.zeros_like(most)
             else:
                 z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
+                z = damaged(dice, z, mu, there[:, at:at + 1])
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
@@ -308,7 +336,7 @@ class Trainer:
 
     def __init__(self, device, compiled):
         self.model, self.step, self.seen = Pocket(Tokenizer().size, **SHAPE).to(device), 0, 0
-        self.base = None                                        # the weights to which is added, where additions learn
+        self.base = None                                        # what draws first frames, where additions for others learn
         self._prepare()
         if compiled:
             transformer.compile_kernels()
@@ -326,11 +354,16 @@ class Trainer:
             self.model.add_motion()
             self._prepare()
 
-    def learn_additions(self, rank, file):
-        """From now on, to the averaged weights as they are; those in file, if it is there, learn on."""
+    def learn_additions(self, rank, start, stage):
+        """From now on, to the averaged weights as they are; those that are there for the stage learn on."""
+        def found(name):
+            file = paths.WORK / f"{start}-{name}"
+            return load_file(file) if file.exists() else None
         self.base = self.average.requires_grad_(False)
         self.model.load_state_dict(self.base.state_dict())
-        low_rank.begin(self.model, rank, load_file(file) if file.exists() else None)
+        low_rank.begin(self.model, rank, found(low_rank.file_of(stage)))
+        if first := found(low_rank.FIRST):
+            low_rank.add(self.base.transformer, first)
         self._prepare()
 
     def load(self, file, device):
@@ -395,7 +428,7 @@ def run_stage(stage, trainer, clock, say, rate, world):
     if rank == 0:
         trainer.save(file)
         for state, end in ((low_rank.without_additions(trainer.average), ".safetensors"),
-                           (low_rank.additions(trainer.average.transformer), "-lora.safetensors")):
+                           (low_rank.additions(trainer.average.transformer), "-" + low_rank.file_of(stage.name))):
             to = paths.WORK / (stage.name + end)
             to.unlink(missing_ok=True)
             if state:
@@ -416,12 +449,13 @@ def work(rank, options):
     if options.start and (options.low_rank or not own.exists()):
         trainer.load(paths.WORK / f"{options.start}.pt", device)
     if options.low_rank:
-        trainer.learn_additions(options.low_rank, paths.WORK / f"{options.start}-lora.safetensors")
+        trainer.learn_additions(options.low_rank, options.start, options.stages[0])
     if own.exists():
         trainer.load(own, device)
     for k, name in enumerate(options.stages):
         clock = Clock(options.minutes[k] if options.minutes else 60, options.until)
-        stage = Stage(name, options.batch, options.image_share, options.stream_share, options.stream_frames, device)
+        stage = Stage(name, options.batch, options.image_share, options.stream_share, options.stream_frames,
+                      options.mistake_share if name == "images" else 0, device)
         stage.set_spreads(trainer)
         stage.keep_fresh()
         run_stage(stage, trainer, clock, options.say, options.rate, options.processes)
@@ -443,13 +477,15 @@ def main():
                         help="factor of both learning rates; to go on from good weights with small batches: 0.25")
     parser.add_argument("--image-share", type=float, default=0.3,
                         help="batches of single pictures in the later stages, so that beginnings stay good")
+    parser.add_argument("--mistake-share", type=float, default=0,
+                        help="batches of mistakes in the stage of images: a few hundred steps on a model that draws pictures already")
     parser.add_argument("--stream-share", type=float, default=0.5,
                         help="of the batches of windows, those of streams: frames one by one after a first one that stands still")
     parser.add_argument("--stream-frames", type=int, default=STREAM_LATENTS,
                         help="the first latent frames of streams, at least 2: with few of them most set out from one that stands still")
     parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
-                        help="learn additions of that rank, for frames after the first, to the weights it starts from, which stay as they "
-                             "are (low_rank.py); no single pictures then")
+                        help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py): in the "
+                             "stage of images for first frames, else for those after them, without single pictures")
     parser.add_argument("--say", type=int, default=50, help="steps between two lines of the log")
     parser.add_argument("--port", type=int, default=29520)
     parser.add_argument("--f32", action="store_true", help="no bf16 products")

@@ -35,6 +35,9 @@ SHARE = {
     "speed": [0.56, 0.20, 0.24],
     "camera": [0.70, 0.15, 0.15],
 }
+LIKE = {"ball": ["balloon", "balloon", "lantern", "hotair"], "balloon": ["ball", "ball", "hotair", "lantern"],
+        "hotair": ["balloon", "ball", "lantern"], "lantern": ["ball", "balloon", "hotair"],
+        "kite": ["bird", "bird", "ball", "balloon"], "bird": ["kite", "kite", "ball", "balloon"]}
 WATER = ("sea", "lake")
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "pan left": "pan right", "pan right": "pan left"}
 
@@ -87,6 +90,17 @@ def draw_attributes(rng: np.random.Generator, of=lambda a: not held_out(a)) -> A
         a = possible(Attributes(*[str(rng.choice(TABLES[k], p=SHARE[k])) for k in TABLES]))
         if of(a):
             return a
+
+
+def draw_likeness(a: Attributes, rng: np.random.Generator) -> Attributes:
+    """What the subject may be mistaken for: another one of its kind, or of another colour."""
+    while True:
+        if a.subject == "boat" or rng.random() < 0.35:
+            b = replace(a, colour=str(rng.choice(list(COLOURS))))
+        else:
+            b = replace(a, subject=str(rng.choice(LIKE[a.subject])))
+        if b != a and not held_out(b):
+            return b
 
 
 def draw_change(a: Attributes, rng: np.random.Generator) -> Attributes:
