@@ -73,8 +73,8 @@ START_TEST(test_wan)
 
     ck_assert_int_eq(
         read_text(&a,
-                  "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\", \"lora\": \"l.pt\", \"lora_next\": \"n.pt\","
-                  "\"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}",
+                  "{\"family\": \"wan\", \"preset\": \"longlive\", \"prompt_change\": \"re-cache\","
+                  "\"lora\": \"l.pt\", \"lora_next\": \"n.pt\", \"sampler\": {\"window\": 9, \"sink\": 0, \"cache\": \"last-step\"}}",
                   NULL),
         SORA_OK);
     ck_assert(!strcmp(a.preset, "longlive") && a.prompt_change == SR_CHANGE_RECACHE);

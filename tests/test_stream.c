@@ -500,8 +500,8 @@ static void write_lora(const char *file, size_t dim, uint64_t seed)
     ck_assert_int_eq(sr_safetensors_write(in_folder(file), t, SR_COUNT(t), NULL), SORA_OK);
 }
 
-/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. lora_next: not of the first chunk, which has
-   those of lora where both are there. */
+/* sora.json names additions to the weights; without a scale it is 1, and 0 of them is nothing. lora_next: not of the first chunk,
+   which has those of lora where both are there. */
 START_TEST(test_lora)
 {
     static const char *const tails[] = { "", ", \"lora\": \"l.safetensors\"",

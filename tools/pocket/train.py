@@ -336,7 +336,7 @@ class Trainer:
 
     def __init__(self, device, compiled):
         self.model, self.step, self.seen = Pocket(Tokenizer().size, **SHAPE).to(device), 0, 0
-        self.base = None                                        # what draws first frames, where additions for others learn
+        self.base = None                                        # what draws first frames, where additions learn
         self._prepare()
         if compiled:
             transformer.compile_kernels()
