@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "near.h"
+#include "pocket_folder.h"
 #include "folder.h"
 
 enum { W = 512, H = 288, LOWER = 72,    /* pixels; rows at the bottom that are ground in every landscape */
@@ -160,8 +161,6 @@ END_TEST
 /* The same folder, whose text encoder says nothing. */
 START_TEST(test_damage_shows)
 {
-    static const char *const parts[] = { "model_index.json", "lora-first.safetensors", "lora.safetensors", "motion.safetensors",
-                                         "scheduler", "tokenizer", "transformer", "vae", "sora.json" };
     char from[600];
     uint64_t head = 0;
     size_t size;
@@ -170,14 +169,11 @@ START_TEST(test_damage_shows)
     int n;
 
     folder_make(NULL, 0);
-    for (size_t i = 0; i < SR_COUNT(parts); i++) {
-        snprintf(from, sizeof from, "%s/models/pocket/%s", getenv("SRCDIR"), parts[i]);
-        ck_assert_int_eq(symlink(from, in_folder(parts[i])), 0);
-    }
+    link_pocket(folder, "text_encoder");
     ck_assert_int_eq(mkdir(in_folder("text_encoder"), 0700), 0);
-    snprintf(from, sizeof from, "%s/models/pocket/text_encoder/config.json", getenv("SRCDIR"));
+    pocket_path(from, "text_encoder/config.json");
     ck_assert_int_eq(symlink(from, in_folder("text_encoder/config.json")), 0);
-    snprintf(from, sizeof from, "%s/models/pocket/text_encoder/model.safetensors", getenv("SRCDIR"));
+    pocket_path(from, "text_encoder/model.safetensors");
     ck_assert_int_eq(sr_read_file(&file, &size, 64 << 20, from, NULL), SORA_OK);
     memcpy(&head, file, sizeof head);
     memset(file + 8 + head, 0, size - 8 - head);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "film.h"
+#include "pocket_folder.h"
 #include "ref.h"
 
 #define PROMPT "a red balloon over green hills"
@@ -122,17 +123,11 @@ static void change_value(const char *path, const char *from, const char *to, con
 /* A folder like models/pocket but for one value of its sora.json. */
 static void pocket_with(char *dir, const char *from, const char *to)
 {
-    static const char *const parts[] = { "model_index.json", "lora-first.safetensors", "lora.safetensors", "motion.safetensors",
-                                         "scheduler", "text_encoder", "tokenizer", "transformer", "vae" };
     char base[600], path[700];
 
     ck_assert(mkdtemp(dir) != NULL);
-    for (size_t i = 0; i < SR_COUNT(parts); i++) {
-        snprintf(base, sizeof base, "%s/models/pocket/%s", getenv("SRCDIR"), parts[i]);
-        snprintf(path, sizeof path, "%s/%s", dir, parts[i]);
-        ck_assert_int_eq(symlink(base, path), 0);
-    }
-    snprintf(base, sizeof base, "%s/models/pocket/sora.json", getenv("SRCDIR"));
+    link_pocket(dir, "sora.json");
+    pocket_path(base, "sora.json");
     snprintf(path, sizeof path, "%s/sora.json", dir);
     change_value(base, from, to, path);
 }
