@@ -4,8 +4,10 @@
 python judge.py MINUTES [0] [1]     minutes for each, or one of them, on scenes of its own, which it renders first; prints how often
                                     each is right about other ones: the most that a sample can be credited with.
                                     Goes on from what it finds
+python judge.py keep                writes judges.safetensors beside this file, which resume.py begins with
 """
 
+import pathlib
 import sys
 import time
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 import paths
 from codec import CHANNELS, COLUMNS, ROWS, Codec
@@ -26,6 +29,7 @@ MOVES = ("motion", "camera")                                        # in the fir
 PLACED = ("subject", "colour", "motion")                            # of what covers a few patches of 16x16 pixels
 MOMENTS = (0, 2, 4)
 LEAST = 0.5                         # patches that a subject covers, at least
+BLUR = 4                            # most, in pixels of 144 x 256, of what details are taken away from
 SCENES = 4000                       # to train on, all combinations among them
 
 
@@ -135,12 +139,31 @@ class Both:
 
 JUDGES = (lambda: Judge(SEEN, 3, 24), lambda: Judge(MOVES, 9, 24))
 FILES = [paths.WORK / "judge-seen.pt", paths.WORK / "judge-moves.pt"]
+KEPT = pathlib.Path(__file__).with_name("judges.safetensors")
 
 
 def placed_loss(head, scores, labels, place):
     """Patch by patch; those of the subject are few, and count for more."""
     wanted = (labels + (head != "subject"))[:, None, None] * place
     return F.cross_entropy(scores, wanted, weight=torch.tensor([1.0] + [5.0] * (scores.shape[1] - 1)))
+
+
+def blurred(x, sigma):
+    """Pictures x [B, C, H, W], each with its own sigma [B, 1], in pixels"""
+    at = torch.arange(-2 * BLUR, 2 * BLUR + 1)
+    kernel = torch.softmax(-at.square() / (2 * sigma.square()), 1)
+    def along(x, shape):
+        return F.conv2d(x.transpose(0, 1), kernel.view(len(sigma), 1, *shape), groups=len(sigma)).transpose(0, 1)
+    x = F.pad(x, (2 * BLUR,) * 4, mode="replicate")
+    return along(along(x, (1, len(at))), (len(at), 1))
+
+
+def with_less_detail(x):
+    """In every second clip: what the model draws has the large shapes of the renderer's scenes, and less upon them."""
+    some = torch.rand(len(x)) < 0.5
+    few, sigma, kept = x[some], 0.5 + (BLUR - 0.5) * torch.rand(int(some.sum()), 1), torch.rand(int(some.sum()), 1, 1, 1)
+    x[some] = torch.lerp(blurred(few, sigma), few, kept)
+    return x
 
 
 def train(judge, draw, minutes, file):
@@ -206,7 +229,7 @@ def main(minutes, which):
         return pictures_of(codec, latents[i, f].float()), rows[i], places[i, f].long()
     def moves(n):
         i = rng.integers(0, SCENES, n)
-        return moments_of(codec, latents[i].float()), rows[i], places[i][:, MOMENTS].amax(1).long()
+        return with_less_detail(moments_of(codec, latents[i].float())), rows[i], places[i][:, MOMENTS].amax(1).long()
     for n in which:
         train(JUDGES[n](), (pictures, moves)[n], minutes, FILES[n])
     if all(f.exists() for f in FILES):
@@ -215,6 +238,13 @@ def main(minutes, which):
         print("unseen scenes:", " ".join(f"{k} {v.float().mean():.3f}" for k, v in said.items()), flush=True)
 
 
+def keep():
+    save_file({f"{f.stem}.{k}": v.half().contiguous() for f in FILES for k, v in torch.load(f).items()}, KEPT)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(float(sys.argv[1]), [int(n) for n in sys.argv[2:]] or [0, 1])
+    if sys.argv[1] == "keep":
+        keep()
+    else:
+        main(float(sys.argv[1]), [int(n) for n in sys.argv[2:]] or [0, 1])

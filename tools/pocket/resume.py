@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 
 import low_rank
 import paths
-from judge import FILES
+from judge import FILES, KEPT
 
-ENCODER, JUDGES = (pathlib.Path(__file__).with_name(n) for n in ("encoder.npz", "judges.safetensors"))
+ENCODER = pathlib.Path(__file__).with_name("encoder.npz")
 
 
 def write_codec(folder):
@@ -52,7 +52,7 @@ def write_weights(folder):
 
 
 def write_judges():
-    weights = load_file(JUDGES)
+    weights = load_file(KEPT)
     for file in FILES:
         torch.save({k.removeprefix(file.stem + "."): v.float() for k, v in weights.items() if k.startswith(file.stem)}, file)
 
