@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Streams that go on from what the model draws itself: its first frames, in which this program moves what the prompt moves: land and
-lakes as under a camera that pans, or the subject over land that stands still.
+lakes as under a camera that pans, before which the subject stays, or the subject over land that stands still.
 
 python moved.py WORKER SECONDS [cameras | subjects]     streams-WORKER-PART.npz beside those of make_data.py, which are of the renderer's
                                                         pictures; WORKER: a number that no other has; of one kind only, or of both
@@ -36,6 +36,7 @@ BARELY = 0.08                       # difference of what is seen as the subject 
 MOST = 0.2                          # of what is cut out may lie outside the patches where it is
 EDGE = 5                            # pixels around it that still show something of it
 OPEN = ("hills", "mountains", "desert", "meadow", "snowfield")  # what is behind a subject can be guessed
+BRIGHT = 0.5                        # share kept of scenes where a pan shows well, of which there are many
 ROUND = ("ball", "balloon", "hotair", "lantern")                # look the same from both sides
 # (row from HORIZON down, how fast it moves): the layers of landscape.py, without edges between them
 PARALLAX = {"hills": [(-24, 0), (0, 0.25), (34, 0.4), (60, 0.6), (90, 1)],
@@ -47,14 +48,18 @@ HORIZON = 170
 
 
 def moved(picture, background, direction, frames):
-    """[3, 144, 256] in 0..1 -> [frames, 144, 256, 3] uint8: after 1, 2 ... frames; what comes in is a mirror's picture."""
+    """[3, 144, 256] in 0..1 -> [frames, 3, 144, 256]: after 1, 2 ... frames; what comes in is a mirror's picture."""
     rows, columns = SMALL
     y = np.arange(rows) * (HEIGHT / rows) + 1 - HORIZON
     speed = np.interp(y, *zip(*PARALLAX[background])) * direction * PAN / RATE * (columns / WIDTH)       # columns a frame
     x = torch.arange(columns)[None, None] - torch.arange(1, frames + 1)[:, None, None] * torch.from_numpy(speed)[None, :, None]
     grid = torch.stack([(2 * x + 1) / columns - 1, ((2 * torch.arange(rows)[None, :, None] + 1) / rows - 1).expand_as(x)], -1).float()
-    out = F.grid_sample(picture.expand(frames, -1, -1, -1), grid, "bilinear", "reflection", align_corners=False)
-    return (out.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return F.grid_sample(picture.expand(frames, -1, -1, -1), grid, "bilinear", "reflection", align_corners=False)
+
+
+def as_bytes(pictures):
+    """[frames, 3, 144, 256] in 0..1 -> what the encoder takes"""
+    return (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def wider(there, by):
@@ -88,8 +93,16 @@ def place(a, scene, t):
     return x - x0, y - y0
 
 
-def carried(picture, opacity, filled, way):
-    """way: (x, y) from where the subject was, of each picture -> [frames, 144, 256, 3] uint8, the subject moved by it"""
+def clean(opacity, there):
+    """Not with a tree that touches it, and not only a part of it."""
+    border = opacity.clone()
+    border[1:-1, 1:-1] = 0
+    return opacity[~pixels(there)].sum() <= MOST * opacity.sum() and not border.any()
+
+
+def carried(picture, opacity, behind, way):
+    """way: (x, y) from where the subject was, of each picture; behind [3 or frames, 3, 144, 256]
+    -> [frames, 3, 144, 256], the subject moved by it"""
     rows, columns = SMALL
     dx, dy = torch.tensor(way, dtype=torch.float32).T * (columns / WIDTH)
     x = torch.arange(columns)[None, None] - dx[:, None, None]
@@ -98,8 +111,19 @@ def carried(picture, opacity, filled, way):
     grid = torch.stack([((2 * x + 1) / columns - 1).expand(shape), ((2 * y + 1) / rows - 1).expand(shape)], -1)
     there = F.grid_sample(torch.cat([picture * opacity, opacity[None]]).expand(len(way), -1, -1, -1), grid, "bilinear", "zeros",
                           align_corners=False)
-    out = filled * (1 - there[:, 3:]) + there[:, :3]
-    return (out.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return behind * (1 - there[:, 3:]) + there[:, :3]
+
+
+def way_of(a, rng):
+    """Of each picture after the first."""
+    scene = Scene(a, rng)
+    return [place(a, scene, (i + 1) / RATE) for i in range(4 * (STREAM_LATENTS - 1))]
+
+
+def patches(there, way):
+    """[STREAM_LATENTS, 9, 16]: where the subject is in each latent frame"""
+    then = carried(pixels(there).expand(3, -1, -1).float(), torch.ones(SMALL), torch.zeros(3, *SMALL), [(0, 0)] + way[1::4])
+    return then[:, 0].reshape(STREAM_LATENTS, TOKEN_ROWS, PATCH, TOKEN_COLUMNS, PATCH).amax((2, 4)).numpy() > 0
 
 
 def row_of(z, others, a, subject, tokenizer, rng):
@@ -109,32 +133,33 @@ def row_of(z, others, a, subject, tokenizer, rng):
             np.array([a.indices()] * 2, np.uint8))
 
 
-def of_cameras(z, picture, _there, a, codec, tokenizer, rng):
-    detail = z - codec.encode(moved(picture, a.background, 0, 4))
+def of_cameras(z, picture, there, a, codec, tokenizer, rng):
+    """One to each side, and one that stays; before them the subject, floating."""
+    there = there & (a.subject != "none")
+    opacity, behind = cut_out(picture, there)
+    if there.any() and not clean(opacity, there):
+        return
+    detail = z - codec.encode(as_bytes(picture.expand(4, -1, -1, -1)))
     for camera, direction in zip(CAMERAS, (0, 1, -1)):
         if direction == 0 and a.background in WATER:            # waves never stand still
             continue
-        others = codec.encode(moved(picture, a.background, direction, 4 * (STREAM_LATENTS - 1))) + detail
-        none = np.zeros((STREAM_LATENTS, TOKEN_ROWS, TOKEN_COLUMNS), bool)
-        yield row_of(z, others, replace(a, camera=camera), none, tokenizer, rng)
+        b = replace(a, camera=camera)
+        way = way_of(b, rng)
+        pictures = carried(picture, opacity, moved(behind, a.background, direction, len(way)), way)
+        yield row_of(z, codec.encode(as_bytes(pictures)) + detail, b, patches(there, way), tokenizer, rng)
 
 
 def of_subjects(z, picture, there, a, codec, tokenizer, rng):
     """As it was asked for, floating, and to the other side where it looks the same from both."""
     opacity, filled = cut_out(picture, there)
-    border = opacity.clone()
-    border[1:-1, 1:-1] = 0
-    if opacity[~pixels(there)].sum() > MOST * opacity.sum() or border.any():            # a tree that touches it; only a part of it
+    if not clean(opacity, there):
         return
     behind = ~wider(there, 1).repeat_interleave(2, 0).repeat_interleave(2, 1)           # where it was, nothing stays of it
-    detail = (z - codec.encode(carried(picture, opacity, filled, [(0, 0)] * 4))) * behind
+    detail = (z - codec.encode(as_bytes(picture.expand(4, -1, -1, -1)))) * behind
     for motion in [a.motion, "float"] + [OPPOSITE[a.motion]] * (a.subject in ROUND):
         b = replace(a, motion=motion, speed="normal" if motion == "float" else a.speed)
-        scene = Scene(b, rng)
-        way = [place(b, scene, (i + 1) / RATE) for i in range(4 * (STREAM_LATENTS - 1))]
-        everywhere = pixels(there).expand(3, -1, -1).float(), torch.ones(SMALL), torch.zeros(3, *SMALL)
-        then = carried(*everywhere, [(0, 0)] + way[1::4])[..., 0].reshape(STREAM_LATENTS, TOKEN_ROWS, PATCH, TOKEN_COLUMNS, PATCH)
-        yield row_of(z, codec.encode(carried(picture, opacity, filled, way)) + detail, b, then.max((2, 4)) > 0, tokenizer, rng)
+        way = way_of(b, rng)
+        yield row_of(z, codec.encode(as_bytes(carried(picture, opacity, filled, way))) + detail, b, patches(there, way), tokenizer, rng)
 
 
 def main(worker, seconds, kinds=("cameras", "subjects")):
@@ -145,9 +170,10 @@ def main(worker, seconds, kinds=("cameras", "subjects")):
     def wanted(a):
         if held_out(a) or a.weather not in ("clear", "fog"):
             return False
-        if a.subject == "none":
-            return "cameras" in kinds and a.background in PARALLAX
-        return "subjects" in kinds and a.background in OPEN and a.motion in OPPOSITE and a.camera == "still"
+        if a.motion not in OPPOSITE:
+            dim = a.time == "night" or a.weather == "fog"
+            return "cameras" in kinds and a.background in PARALLAX and a.motion == "float" and (dim or rng.random() < BRIGHT)
+        return "subjects" in kinds and a.background in OPEN and a.camera == "still"
     while (now := time.time()) - began < seconds:
         rows, end = [], min(began + seconds, now + PART_SECONDS)
         while not rows or time.time() < end:
@@ -157,7 +183,7 @@ def main(worker, seconds, kinds=("cameras", "subjects")):
             good = seen["background"] & seen["subject"] & (groups(there) < 2)
             for z, a, where in [(first[i, 0], scenes[i], there[i]) for i in good.nonzero()[:, 0]]:
                 picture = F.interpolate(e.decoder(z[None])[3:].permute(0, 3, 1, 2), SMALL, mode="area")[0]
-                rows += (of_cameras if a.subject == "none" else of_subjects)(z, picture, where, a, both.codec, tokenizer, rng)
+                rows += (of_subjects if a.motion in OPPOSITE else of_cameras)(z, picture, where, a, both.codec, tokenizer, rng)
         keep(f"streams-{worker}-{part}.npz", rows)
         part, count = part + 1, count + len(rows)
     print(f"{count} streams, {count / (time.time() - began):.1f} a second", flush=True)
