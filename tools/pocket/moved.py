@@ -133,13 +133,18 @@ def row_of(z, others, a, subject, tokenizer, rng):
             np.array([a.indices()] * 2, np.uint8))
 
 
+def detail_of(z, picture, codec):
+    """What of a first frame z [C, 18, 32] the encoder does not see in its picture."""
+    return z - codec.encode(as_bytes(picture.expand(4, -1, -1, -1)))
+
+
 def of_cameras(z, picture, there, a, codec, tokenizer, rng):
     """One to each side, and one that stays; before them the subject, floating."""
     there = there & (a.subject != "none")
     opacity, behind = cut_out(picture, there)
     if there.any() and not clean(opacity, there):
         return
-    detail = z - codec.encode(as_bytes(picture.expand(4, -1, -1, -1)))
+    detail = detail_of(z, picture, codec)
     for camera, direction in zip(CAMERAS, (0, 1, -1)):
         if direction == 0 and a.background in WATER:            # waves never stand still
             continue
@@ -155,7 +160,7 @@ def of_subjects(z, picture, there, a, codec, tokenizer, rng):
     if not clean(opacity, there):
         return
     behind = ~wider(there, 1).repeat_interleave(2, 0).repeat_interleave(2, 1)           # where it was, nothing stays of it
-    detail = (z - codec.encode(as_bytes(picture.expand(4, -1, -1, -1)))) * behind
+    detail = detail_of(z, picture, codec) * behind
     for motion in [a.motion, "float"] + [OPPOSITE[a.motion]] * (a.subject in ROUND):
         b = replace(a, motion=motion, speed="normal" if motion == "float" else a.speed)
         way = way_of(b, rng)
