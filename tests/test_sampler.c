@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "near.h"
+#include "pipeline/guidance.h"
 #include "pipeline/precondition.h"
 #include "pipeline/sampler.h"
 
@@ -352,5 +353,42 @@ START_TEST(test_settle)
 }
 END_TEST
 
+/* Against diffusers: with none, half and all of the difference's part along the estimate; and with one channel's unit for both. */
+START_TEST(test_guide)
+{
+    char path[400];
+    float v[64], off[64];
+
+    snprintf(path, sizeof path, "%s/tests/ref/schedulers.safetensors", getenv("SRCDIR"));
+    ck_assert_int_eq(sr_weights_open(&ref, path, NULL), SORA_OK);
+    for (int quarters = 0; quarters <= 4; quarters += 2) {
+        size_t n;
+        const float *x = get(&n, "guide.x", "", 0, 0), *from = get(NULL, "guide.v", "", 0, 0);
+        const float *u = get(NULL, "guide.u", "", 0, 0), *s = get(NULL, "guide.spread", "", 0, 0);
+        const float *want = get(NULL, "guide.quarters%s%d", "", quarters, 0);
+        const double spread[2] = { s[0], s[1] };
+
+        ck_assert_uint_eq(n, 48);
+        memcpy(v, from, n * sizeof *v);
+        memcpy(off, from, n * sizeof *off);
+        sr_guide(v, u, x, spread, 2, n / 2, 0.6, 3, quarters / 4.0);
+        sr_guide(off, u, x, NULL, 2, n / 2, 0.6, 3, quarters / 4.0);
+        assert_rel_l2(v, want, n, 1e-6);
+        ck_assert((rel_l2(off, want, n) < 1e-6) == (quarters == 4));
+    }
+    sr_weights_close(&ref);
+}
+END_TEST
+
+/* Where the estimate is nothing, nothing points along it. */
+START_TEST(test_guide_nothing)
+{
+    float v[2] = { 2, 4 };
+
+    sr_guide(v, (float[]){ 1, 1 }, (float[]){ 1, 2 }, NULL, 1, 2, 0.5, 2, 0);
+    assert_near(v, ((float[]){ 3, 7 }), 2, 1e-6);
+}
+END_TEST
+
 RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_renoise_until, test_presets, test_refused, test_config,
-          test_precondition, test_stand_still, test_settle)
+          test_precondition, test_stand_still, test_settle, test_guide, test_guide_nothing)

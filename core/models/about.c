@@ -14,7 +14,8 @@ static const char *const keys[] = {
 enum { SCHEDULE_KEYS = 7 };     /* of the next, the first ones: they make a schedule */
 static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
-    "first_guidance", "next_guidance", "guidance_interval", "window", "sink", "context_time", "change_noise", "turn_every", "cache",
+    "first_guidance", "next_guidance", "guidance_interval", "guidance_parallel", "window", "sink", "context_time", "change_noise",
+    "turn_every", "cache",
 };
 
 /* The name of a file beside this one. */
@@ -188,6 +189,7 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = sr_config_float(c, "sampler.first_guidance", 0, 100, &s->first_guidance, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
     if ((r = read_interval(c, path, "sampler.guidance_interval", s->guidance_interval, err)) < 0) return r;
+    if ((r = sr_config_float(c, "sampler.guidance_parallel", 0, 1, &s->guidance_parallel, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.sink", 0, SR_MAX_CACHED, &s->sink, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.turn_every", 0, 1 << 30, &s->turn_every, err)) < 0) return r;
@@ -234,7 +236,7 @@ sora_result sr_about_read(struct sr_about *a, const char *folder, sora_error *er
     struct stat st;
     sora_result r = SORA_OK;
 
-    *a = (struct sr_about){ .sampler = { .window = -1, .sink = -1, .guidance_interval = { 0, 1 } } };
+    *a = (struct sr_about){ .sampler = { .window = -1, .sink = -1, .guidance_interval = { 0, 1 }, .guidance_parallel = 1 } };
     if (!path) return sr_fail_nomem(err, strlen(folder) + 12, "a path");
     if (stat(path, &st) == 0) {
         a->found = true;

@@ -55,6 +55,7 @@ struct sr_about {
 
         double first_guidance, next_guidance;
         double guidance_interval[2];    /* noise levels, 0..1, rising; without it 0 and 1 */
+        double guidance_parallel;       /* 0..1; without it 1 */
         int64_t window, sink;
         int64_t turn_every;     /* latent frames; 0: never */
         double context_time;    /* 0..1 */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "pipeline/diffusion.h"
+#include "pipeline/guidance.h"
 
 static size_t chunk_size(const struct sr_diffusion *d)
 {
@@ -63,7 +64,8 @@ bool sr_guided(const struct sr_sampling *s, int k)
 static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s, int k, int64_t at, const float *prior,
                             sora_error *err)
 {
-    const size_t n = chunk_size(d);
+    const size_t channel = d->F * d->H * d->W;
+    const double *spread = !d->pre.C ? NULL : prior ? d->pre.next : d->pre.first;
     const double g = s->guidance != 1 && d->base.guidance > 0 ? d->base.guidance : s->guidance;
     const double sigma = s->schedule.sigma[k];
     float t[SR_MAX_CHUNK];
@@ -73,11 +75,12 @@ static sora_result velocity(struct sr_diffusion *d, const struct sr_sampling *s,
 
     for (size_t f = 0; f < d->F; f++) t[f] = (float)s->schedule.t[k];
     if ((r = network(d, 0, &in, last, d->v, err)) < 0) return r;
+    sr_precondition_velocity(&d->pre, d->v, d->x, prior, sigma, channel);
     if (sr_guided(s, k)) {
         if ((r = network(d, 1, &in, last, d->u, err)) < 0) return r;
-        for (size_t i = 0; i < n; i++) d->v[i] = (float)(d->u[i] + g * ((double)d->v[i] - d->u[i]));
+        sr_precondition_velocity(&d->pre, d->u, d->x, prior, sigma, channel);
+        sr_guide(d->v, d->u, d->x, spread, d->C, channel, sigma, g, s->parallel);
     }
-    sr_precondition_velocity(&d->pre, d->v, d->x, prior, sigma, d->F * d->H * d->W);
     return SORA_OK;
 }
 

@@ -25,6 +25,7 @@ struct sr_sampling {
     struct sr_sampler *sampler;
     double guidance, shift;
     double interval[2];         /* noise levels, 0..1, within which there is guidance */
+    double parallel;            /* guidance.h */
 };
 
 /* How a stream is made. */

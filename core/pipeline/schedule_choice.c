@@ -189,6 +189,7 @@ sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bo
     s->shift = k.shift;
     s->guidance = own_guidance(d, first);
     memcpy(s->interval, d->about.sampler.guidance_interval, sizeof s->interval);
+    s->parallel = d->about.sampler.guidance_parallel;
     if (o->guidance > 0 && (first || !d->has_prior)) s->guidance = o->guidance;
     return sr_schedule_make(&s->schedule, &k, SR_MIN(steps, SR_MAX_STEPS), err);
 }

@@ -78,6 +78,14 @@ def times(steps, shift):
     return (shift * u / (1 + (shift - 1) * u)).tolist()
 
 
+def guided(x0, x0_empty, spread, sampler):
+    """The estimate x0 [B, 1, C, H, W] for the prompts, moved away from that for the empty one. Of the difference, what points along x0
+    only makes it stronger, until it burns out: that counts `guidance_parallel` times as much."""
+    more, axes = x0 - x0_empty, (-4, -3, -2, -1)
+    along = (more * x0 / spread ** 2).sum(axes, True) / (x0 / spread).square().sum(axes, True) * x0
+    return x0 + (sampler["first_guidance"] - 1) * (more - (1 - sampler.get("guidance_parallel", 1)) * along)
+
+
 def standing_still(x, still):
     """x [B, 1, C, H, W] -> the latents of its last pictures, standing still, as near as the components allow."""
     return torch.einsum("dc,bfchw->bfdhw", still[0], x) + still[1]
@@ -99,7 +107,7 @@ def generate(e, text, empty, frames, noise, sampler):
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
     frames                          latent ones
     noise        of (f, k)          [B, 1, C, 18, 32] where frame f starts (k = 0), or what renoising adds before its step k
-    sampler      sora.json's entry  kind, steps, guidance, its interval, shift, window, time of the cache pass, turns
+    sampler      sora.json's entry  kind, steps, guidance, its interval and the like, shift, window, time of the cache pass, turns
     -> [B, F, C, 18, 32]
     """
     b, done, caches, (low, high) = len(text), [], None, sampler.get("guidance_interval", (0, 1))
@@ -116,7 +124,7 @@ def generate(e, text, empty, frames, noise, sampler):
             x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
             if f == 0 and sampler["first_guidance"] != 1 and low <= now <= high:
                 x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
-                x0 = x0_empty + sampler["first_guidance"] * (x0 - x0_empty)
+                x0 = guided(x0, x0_empty, model.spread, sampler)
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
             else:
