@@ -47,7 +47,7 @@ START_TEST(test_pocket)
                   "\"motion\": \"m.safetensors\", \"inputs\": [[\"noisy\", 2]], \"position_channels\": 8, \"position_waves\": [1, 3],"
                   "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
                   "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
-                  "\"guidance_interval\": [0.25, 1], \"guidance_parallel\": 0.5,"
+                  "\"guidance_interval\": [0.25, 1], \"guidance_parallel\": 0.5, \"turn_guidance\": 1.5, \"turn_steps\": 6,"
                   "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
                   "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25], \"still\": [1, 2, 3, 4], \"still_bias\": [5, 6]}",
                   NULL),
@@ -61,6 +61,7 @@ START_TEST(test_pocket)
               a.sampler.first_steps == 12);
     ck_assert(a.sampler.next_steps == 3 && a.sampler.first_guidance == 2 && a.sampler.next_guidance == 0);
     ck_assert(a.sampler.guidance_interval[0] == 0.25 && a.sampler.guidance_interval[1] == 1 && a.sampler.guidance_parallel == 0.5);
+    ck_assert(a.sampler.turn_guidance == 1.5 && a.sampler.turn_steps == 6);
     ck_assert(a.sampler.window == 12 && a.sampler.sink == -1 && a.sampler.context_time == 0.04 && !a.sampler.last_step);
     ck_assert(a.nspread == 2 && a.spread[1] == 2 && a.spread_next[1] == 0.25);
     ck_assert(a.has_still && a.still[3] == 4 && a.still_bias[1] == 6);
@@ -125,6 +126,7 @@ START_TEST(test_refused)
         { "\"sampler\": {\"guidance_interval\": [0, 1.5]}", "sampler.guidance_interval is 0 to 1.5" },
         { "\"sampler\": {\"guidance_interval\": [0, 1], \"cache\": \"last-step\"}", "sampler.cache is \"last-step\"" },
         { "\"sampler\": {\"guidance_parallel\": 1.5}", "sampler.guidance_parallel" },
+        { "\"sampler\": {\"turn_guidance\": -1}", "sampler.turn_guidance" },
         { "\"sampler\": {\"next_steps\": 0}", "sampler.next_steps" },
         { "\"sampler\": {\"shift\": 0}", "sampler.shift" },
         { "\"sampler\": {\"window\": 1e9}", "sampler.window" },
@@ -139,6 +141,8 @@ START_TEST(test_refused)
         { "\"sampler\": {\"first_timesteps\": [500]}", "sampler.timesteps is not" },
         { "\"sampler\": {\"timesteps\": [500], \"shift\": 5}", "and so is sampler.shift" },
         { "\"sampler\": {\"timesteps\": [500], \"next_steps\": 1}", "and so is sampler.next_steps" },
+        { "\"sampler\": {\"timesteps\": [500], \"turn_steps\": 1}", "and so is sampler.turn_steps" },
+        { "\"sampler\": {\"turn_steps\": 0}", "sampler.turn_steps" },
         { "\"lora\": \"../lora.pt\"", "lora is \"../lora.pt\"" },
         { "\"motion\": \"/m\"", "motion is \"/m\"" },
         { "\"lora_next\": \"a/b\"", "lora_next is \"a/b\"" },

@@ -322,6 +322,35 @@ START_TEST(test_endless)
 }
 END_TEST
 
+/* With one past for all prompts, another one sees what the first committed, and reads its own words. */
+START_TEST(test_one_past)
+{
+    struct sr_model_setup s = { .F = 1, .H = 4, .W = 6, .window = 2, .prompts = 2, .one_past = true };
+    struct fixture f;
+    float part[4 * 24], want[4 * 24], *other;
+
+    fixture_ref(&f, "stream");
+    for (int k = 0; k < 2; k++, s.prompts = 1) {
+        const struct sr_model_input in = { .x = part, .F = 1, .t = f.t };
+
+        fixture_open(&f, f.folder, SR_F32, ~0u, 1, &s);
+        ck_assert_ptr_nonnull(other = sr_calloc(f.real * sr_model_get_info(f.m)->text_dim, sizeof *other));
+        sr_rng_normal(other, f.real * sr_model_get_info(f.m)->text_dim, 7, 1, 0);
+        cut(part, f.x, f.C, f.F, 24, 0, 1);
+        ck_assert_int_eq(sr_model_commit(f.c, f.m, 0, &in, NULL, NULL), SORA_OK);
+        ck_assert_int_eq(sr_model_set_text(f.c, f.m, s.prompts - 1, other, f.real, NULL), SORA_OK);
+        cut(part, f.x, f.C, f.F, 24, 1, 1);
+        if (k == 0) ck_assert_int_eq(sr_model_commit(f.c, f.m, 1, &in, NULL, NULL), SORA_ERR_INTERNAL);
+        ck_assert_int_eq(sr_model_forward(f.c, f.m, s.prompts - 1, &in, f.out, NULL), SORA_OK);
+        if (k == 0) memcpy(want, f.out, sizeof want);
+        else ck_assert_mem_eq(f.out, want, sizeof want);
+        sr_free(other);
+        fixture_close_model(&f);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
 /* ---- Names and files ---- */
 
 /* diffusers' names on the left, the original's on the right; parts of a name, the first that fits. */
@@ -630,5 +659,5 @@ START_TEST(test_cancel)
 }
 END_TEST
 
-RUN_TESTS("wan", test_parity, test_rows, test_live, test_depends, test_work, test_stream, test_endless, test_original_names,
+RUN_TESTS("wan", test_parity, test_rows, test_live, test_depends, test_work, test_stream, test_endless, test_one_past, test_original_names,
           test_single_file, test_refused, test_setup, test_no_memory, test_cancel)

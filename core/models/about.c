@@ -11,11 +11,11 @@ static const char *const keys[] = {
     /* for people who read it: other files say the same to us */
     "text_unknown", "inputs", "position_channels",
 };
-enum { SCHEDULE_KEYS = 7 };     /* of the next, the first ones: they make a schedule */
+enum { SCHEDULE_KEYS = 8 };     /* of the next, the first ones: they make a schedule */
 static const char *const sampler_keys[] = {
-    "kind", "shift", "first_steps", "next_steps", "first_timesteps", "timesteps", "renoise_until",
-    "first_guidance", "next_guidance", "guidance_interval", "guidance_parallel", "window", "sink", "context_time", "change_noise",
-    "turn_every", "cache",
+    "kind", "shift", "first_steps", "next_steps", "turn_steps", "first_timesteps", "timesteps", "renoise_until",
+    "first_guidance", "next_guidance", "turn_guidance", "guidance_interval", "guidance_parallel", "window", "sink", "context_time",
+    "change_noise", "turn_every", "cache",
 };
 
 /* The name of a file beside this one. */
@@ -174,20 +174,22 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = sr_config_float(c, "sampler.shift", 0.01, 1000, &s->shift, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.first_steps", 1, 1000, &s->first_steps, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.next_steps", 1, 1000, &s->next_steps, err)) < 0) return r;
+    if ((r = sr_config_int(c, "sampler.turn_steps", 1, 1000, &s->turn_steps, err)) < 0) return r;
     if ((r = read_timesteps(c, path, "sampler.first_timesteps", s->first_timesteps, &s->nfirst, err)) < 0) return r;
     if ((r = read_timesteps(c, path, "sampler.timesteps", s->timesteps, &s->nnext, err)) < 0) return r;
     if (s->nfirst && !s->nnext)
         return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.first_timesteps is there, sampler.timesteps is not; wanted: "
                        "both, or the latter alone", path);
-    if (s->nnext && (s->shift || s->first_steps || s->next_steps))
+    if (s->nnext && (s->shift || s->first_steps || s->next_steps || s->turn_steps))
         return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.timesteps is there, and so is sampler.%s; wanted: one of them",
-                       path, s->shift ? "shift" : s->first_steps ? "first_steps" : "next_steps");
+                       path, s->shift ? "shift" : s->first_steps ? "first_steps" : s->next_steps ? "next_steps" : "turn_steps");
     if ((r = sr_config_float(c, "sampler.renoise_until", 0, 1, &s->renoise_until, err)) < 0) return r;
     if (s->renoise_until > 0 && strcmp(s->kind, "renoise") != 0)
         return sr_fail(err, SORA_ERR_MODEL, "%s: sampler.renoise_until is there, and sampler.kind is \"%s\"; wanted: \"renoise\"",
                        path, s->kind);
     if ((r = sr_config_float(c, "sampler.first_guidance", 0, 100, &s->first_guidance, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.next_guidance", 0, 100, &s->next_guidance, err)) < 0) return r;
+    if ((r = sr_config_float(c, "sampler.turn_guidance", 0, 100, &s->turn_guidance, err)) < 0) return r;
     if ((r = read_interval(c, path, "sampler.guidance_interval", s->guidance_interval, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.guidance_parallel", 0, 1, &s->guidance_parallel, err)) < 0) return r;
     if ((r = sr_config_int(c, "sampler.window", 0, SR_MAX_CACHED, &s->window, err)) < 0) return r;

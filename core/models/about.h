@@ -48,12 +48,12 @@ struct sr_about {
         bool scheduled;         /* any of the keys down to the blank line is there */
         char kind[16];
         double shift;
-        int64_t first_steps, next_steps;
+        int64_t first_steps, next_steps, turn_steps;
         size_t nfirst, nnext;   /* instead of steps and shift: timesteps, 0..1000 */
         double first_timesteps[SR_MAX_LIST], timesteps[SR_MAX_LIST];
         double renoise_until;   /* of "renoise", 0..1 */
 
-        double first_guidance, next_guidance;
+        double first_guidance, next_guidance, turn_guidance;
         double guidance_interval[2];    /* noise levels, 0..1, rising; without it 0 and 1 */
         double guidance_parallel;       /* 0..1; without it 1 */
         int64_t window, sink;

@@ -22,6 +22,12 @@ struct sr_model_family {
 
 extern const struct sr_model_family sr_wan_model;
 
+/* How many caches of keys a model has: one for each prompt, one for all, or none. */
+static inline int sr_model_caches(const struct sr_model_setup *s)
+{
+    return s->window + s->sink == 0 ? 0 : s->one_past ? 1 : s->prompts;
+}
+
 /* ---- shapes.c: published sizes by name, for measuring without weights ---- */
 
 struct sr_shape {

@@ -8,8 +8,7 @@ struct sr_model {
     void *m;
     struct sr_model_info info;
     size_t F, renewed;
-    int prompts;
-    bool caches;
+    int prompts, caches;
     unsigned have_text;         /* bit i: prompt i is set */
 };
 
@@ -57,7 +56,7 @@ sora_result sr_model_open(struct sr_ctx *c, struct sr_model **out, const struct 
     m->F = s->F;
     m->renewed = s->renews ? s->F + s->window + s->sink : 0;
     m->prompts = s->prompts;
-    m->caches = s->window + s->sink > 0;
+    m->caches = sr_model_caches(s);
     m->family = s->shape ? family_of_shape(s->shape, err) : family_of(s->path, err);
     if (m->family) r = m->family->open(c, &m->m, &m->info, s, err);
     else r = s->shape ? SORA_ERR_NOT_FOUND : SORA_ERR_UNSUPPORTED;
@@ -101,8 +100,8 @@ static sora_result pass(struct sr_ctx *c, struct sr_model *m, int which, const s
 
     if (which < 0 || which >= m->prompts || !(m->have_text >> which & 1))
         return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d has no text", which);
-    if (commit && !m->caches)
-        return sr_fail(err, SORA_ERR_INTERNAL, "a model without a cache was given a chunk to keep");
+    if (commit && which >= m->caches)
+        return sr_fail(err, SORA_ERR_INTERNAL, "prompt %d, without a cache of its own, was given a chunk to keep", which);
     if (in->F < 1 || in->F > most)
         return sr_fail(err, SORA_ERR_INTERNAL, "a chunk of %zu latent frames; wanted: 1 to %zu", in->F, most);
     sr_omp_pass_begin(&omp, c->threads);
@@ -126,13 +125,13 @@ sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, con
 sora_result sr_model_renew(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
                            bool keep_sink, sora_error *err)
 {
-    if (m->caches && which >= 0 && which < m->prompts) m->family->forget(m->m, which, keep_sink);
+    if (which >= 0 && which < m->caches) m->family->forget(m->m, which, keep_sink);
     return pass(c, m, which, in, m->renewed, true, NULL, err);
 }
 
 void sr_model_reset(struct sr_model *m)
 {
-    for (int i = 0; i < m->prompts && m->caches; i++) m->family->forget(m->m, i, false);
+    for (int i = 0; i < m->caches; i++) m->family->forget(m->m, i, false);
 }
 
 double sr_model_flop(const struct sr_model *m)

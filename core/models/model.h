@@ -51,6 +51,7 @@ struct sr_model_setup {
     size_t window, sink;
     bool renews;                /* sr_model_renew() will come */
     int prompts;
+    bool one_past;              /* with a cache: all prompts see what prompt 0 committed; else each sees what it has itself */
 };
 sora_result sr_model_open(struct sr_ctx *c, struct sr_model **m, const struct sr_model_setup *s, sora_error *err);
 void sr_model_close(struct sr_model **m);
@@ -64,9 +65,9 @@ sora_result sr_model_set_text(struct sr_ctx *c, struct sr_model *m, int which, c
 /* out [C, F, H, W] = the network's output (velocity, or what the family's sampler wants). */
 sora_result sr_model_forward(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
                              float *out, sora_error *err);
-/* The same pass, whose keys and values enter the cache; out NULL: the output is not computed.  Each prompt has a cache
-   of its own: with guidance commit both, or the pass of the other prompt sees no past.  After an error the cache is
-   empty. */
+/* The same pass, whose keys and values enter the cache; out NULL: the output is not computed.  Without one_past each prompt
+   has a cache of its own: with guidance commit both, or the pass of the other prompt sees no past.  With it only prompt 0 is
+   committed.  After an error the cache is empty. */
 sora_result sr_model_commit(struct sr_ctx *c, struct sr_model *m, int which, const struct sr_model_input *in,
                             float *out, sora_error *err);
 /*

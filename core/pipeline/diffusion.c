@@ -33,6 +33,7 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if ((r = sr_sampler_open(&d->first.sampler, &d->first.schedule, n, err)) < 0) return r;
     if (!d->stream) return SORA_OK;
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
+    if ((r = sr_sampler_open(&d->turned.sampler, &d->turned.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
     if (d->about.sampler.change_noise > 0 && (r = alloc(&d->most, n / d->C / 4, err)) < 0) return r;
     if (d->sc.change != SR_CHANGE_RECACHE && !d->first_model) return SORA_OK;
@@ -43,13 +44,7 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
 
 static bool guided(const struct sr_diffusion *d)
 {
-    return d->first.guidance != 1 || (d->stream && d->next.guidance != 1);
-}
-
-/* Texts that a model holds: with guidance the negative prompt too. */
-static int texts(double guidance)
-{
-    return guidance != 1 ? 2 : 1;
+    return d->first.guidance != 1 || (d->stream && (d->next.guidance != 1 || d->turned.guidance != 1));
 }
 
 /* Where the first chunk has a model of its own, that also samples the first one of a new prompt, with a cache of its own, filled then;
@@ -60,11 +55,12 @@ static sora_result load_models(struct sr_diffusion *d, sora_error *err)
     sora_result r;
 
     s.window = (size_t)d->sc.window;
-    s.prompts = texts(d->first.guidance);
+    s.prompts = guided(d) ? 2 : 1;
+    s.one_past = true;
     s.lora = d->lora_first;
     s.lora_scale = d->about.lora_scale;
     if (d->about.lora_next[0] && (r = sr_model_open(d->c, &d->first_model, &s, err)) < 0) return r;
-    s.prompts = d->first_model ? texts(d->next.guidance) : guided(d) ? 2 : 1;
+    s.one_past = d->next.guidance == 1 && !d->sc.last_step;
     s.sink = (size_t)d->sc.sink;
     s.renews = d->sc.change == SR_CHANGE_RECACHE;
     s.lora = d->lora;
@@ -101,10 +97,7 @@ static sora_result set_text(struct sr_diffusion *d, int which, const float *rows
 {
     sora_result r;
 
-    if (d->first_model && which < texts(d->first.guidance) &&
-        (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0)
-        return r;
-    if (d->first_model && which >= texts(d->next.guidance)) return SORA_OK;
+    if (d->first_model && (r = sr_model_set_text(d->c, d->first_model, which, rows, n, err)) < 0) return r;
     return sr_model_set_text(d->c, d->model, which, rows, n, err);
 }
 
@@ -198,6 +191,7 @@ static void close_diffusion(struct sr_pipeline *p)
     for (size_t i = 0; i < SR_COUNT(buffers); i++) sr_free(buffers[i]);
     sr_sampler_close(&d->first.sampler);
     sr_sampler_close(&d->next.sampler);
+    sr_sampler_close(&d->turned.sampler);
     sr_text_states_uninit(&d->text);
     sr_given_close(&d->noise);
     sr_given_close(&d->latents);
@@ -393,8 +387,9 @@ static sora_result sampling(struct sr_diffusion *d, sora_error *err)
     sora_result r;
 
     if (d->decode_only) return SORA_OK;
-    if ((r = sr_choose_sampling(d, &d->first, true, err)) < 0) return r;
-    if (d->stream && (r = sr_choose_sampling(d, &d->next, false, err)) < 0) return r;
+    if ((r = sr_choose_sampling(d, &d->first, SR_CHUNK_FIRST, err)) < 0) return r;
+    if (d->stream && (r = sr_choose_sampling(d, &d->next, SR_CHUNK_NEXT, err)) < 0) return r;
+    if (d->stream && (r = sr_choose_sampling(d, &d->turned, SR_CHUNK_TURNED, err)) < 0) return r;
     info->steps = shown->schedule.steps;
     info->guidance = (float)d->first.guidance;
     info->shift = (float)d->first.shift;

@@ -19,6 +19,9 @@
 
 #define SR_MAX_CHUNK 1024           /* latent frames of a chunk */
 
+/* The first chunk of a stream, or a clip; later ones; and those of them that are sampled as a first one. */
+enum sr_chunk_kind { SR_CHUNK_FIRST, SR_CHUNK_NEXT, SR_CHUNK_TURNED };
+
 /* How chunks of one kind are sampled. */
 struct sr_sampling {
     struct sr_schedule schedule;
@@ -56,7 +59,7 @@ struct sr_diffusion {
     uint64_t resident_bytes;        /* of the packed weights that stay */
 
     size_t C, F, H, W;              /* F: of one chunk; of the whole clip where the model makes clips */
-    struct sr_sampling first, next; /* of the first chunk of a stream (and of clips), and of later ones */
+    struct sr_sampling first, next, turned;     /* of each enum sr_chunk_kind; the last two: of streams */
     bool stream, has_prior;         /* has_prior: the latent frame before is an input (pocket) */
     struct sr_stream_config sc;
     struct sr_precondition pre;
@@ -87,7 +90,7 @@ struct sr_diffusion {
 
 /* d->stream, d->sc, and about.preset where the model's name or files tell it. */
 sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err);
-sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err);
+sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, enum sr_chunk_kind kind, sora_error *err);
 
 /* ---- denoise.c ---- */
 

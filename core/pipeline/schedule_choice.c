@@ -48,7 +48,9 @@ static void choose_preset(struct sr_diffusion *d)
 static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
 {
     const struct sr_stream_config *sc = &d->sc;
+    const struct sr_about_sampler *s = &d->about.sampler;
     const char *folder = d->parts.folder;
+    const bool pocket = d->has_prior || strcmp(d->mi.family, "pocket") == 0;
 
     if (sc->window < 0)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window is missing; wanted: how many latent frames of "
@@ -56,16 +58,20 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     if (sc->window + sc->sink < 1)
         return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.window and sampler.sink are 0; wanted: a past for the "
                        "chunks of a stream", folder);
-    if (sc->turn_every && !d->has_prior && strcmp(d->mi.family, "pocket") != 0)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.turn_every is there; wanted: a pocket model with it, "
-                       "whose first frames are sampled in a way of their own", folder);
-    if (d->about.sampler.change_noise > 0 && !d->has_prior)
+    if ((s->turn_every || s->turn_steps || s->turn_guidance > 0) && !pocket)
+        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.%s is there; wanted: a pocket model with it, whose first frames "
+                       "are sampled in a way of their own", folder,
+                       s->turn_every ? "turn_every" : s->turn_steps ? "turn_steps" : "turn_guidance");
+    if (s->turn_guidance > 0 && sc->last_step)
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.turn_guidance is there, and sampler.cache is \"last-step\"; wanted: "
+                       "one of them", folder);
+    if (s->change_noise > 0 && !d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.change_noise is there; wanted: a model with spread_next, whose "
                        "frames are changes of the one before", folder);
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
                        "\"restart\", \"continue\" or \"turn\"", folder);
-    if (sc->change == SR_CHANGE_TURN && !d->has_prior && strcmp(d->mi.family, "pocket") != 0)
+    if (sc->change == SR_CHANGE_TURN && !pocket)
         return sr_fail(err, SORA_ERR_UNSUPPORTED,
                        "%s/sora.json: prompt_change is \"turn\"; wanted: \"restart\", \"continue\" or "
                        "\"re-cache\" for a %s model, whose first frames are sampled like the others",
@@ -104,10 +110,10 @@ sora_result sr_choose_stream(struct sr_diffusion *d, sora_error *err)
 }
 
 /* The steps that sora.json gives. */
-static void said_config(const struct sr_about_sampler *s, struct sr_schedule_config *k, int *steps, bool first)
+static void said_config(const struct sr_about_sampler *s, struct sr_schedule_config *k, int *steps, enum sr_chunk_kind kind)
 {
-    const bool own = first && s->nfirst;
-    const int64_t n = first ? s->first_steps : s->next_steps;
+    const bool own = kind != SR_CHUNK_NEXT && s->nfirst;
+    const int64_t n = kind == SR_CHUNK_NEXT ? s->next_steps : kind == SR_CHUNK_TURNED && s->turn_steps ? s->turn_steps : s->first_steps;
 
     sr_schedule_config_default(k,
                                !strcmp(s->kind, "unipc")     ? SR_UNIPC
@@ -122,15 +128,15 @@ static void said_config(const struct sr_about_sampler *s, struct sr_schedule_con
 }
 
 /* What the folder says; *steps 0: the schedule's own. */
-static sora_result own_config(struct sr_diffusion *d, struct sr_schedule_config *k, int *steps, bool first,
+static sora_result own_config(struct sr_diffusion *d, struct sr_schedule_config *k, int *steps, enum sr_chunk_kind kind,
                               sora_error *err)
 {
     *steps = 0;
     if (d->about.sampler.scheduled) {
-        said_config(&d->about.sampler, k, steps, first);
+        said_config(&d->about.sampler, k, steps, kind);
         return SORA_OK;
     }
-    if (d->about.preset[0]) return sr_preset_config(k, steps, d->about.preset, first, err);
+    if (d->about.preset[0]) return sr_preset_config(k, steps, d->about.preset, kind != SR_CHUNK_NEXT, err);
     if (d->parts.scheduler) return sr_schedule_config_read(k, d->parts.scheduler, err);
     sr_schedule_config_default(k, SR_UNIPC, 5);
     return SORA_OK;
@@ -155,12 +161,13 @@ static sora_result override(struct sr_schedule_config *k, const sora_options *o,
     return SORA_OK;
 }
 
-static double own_guidance(const struct sr_diffusion *d, bool first)
+static double own_guidance(const struct sr_diffusion *d, enum sr_chunk_kind kind)
 {
     const struct sr_about_sampler *s = &d->about.sampler;
-    const double said = first ? s->first_guidance : s->next_guidance;
+    const double said = kind == SR_CHUNK_FIRST ? s->first_guidance : kind == SR_CHUNK_NEXT ? s->next_guidance : s->turn_guidance;
 
     if (said > 0) return said;
+    if (kind == SR_CHUNK_TURNED) return 1;
     if (d->about.guidance > 0) return d->about.guidance;
     return d->about.preset[0] || s->scheduled || d->stream ? 1 : 5;
 }
@@ -175,21 +182,22 @@ static int first_chunk_steps(const struct sr_diffusion *d, const struct sr_sched
     return SR_MAX(asked, (int)SR_MIN(own, (int64_t)asked * own / SR_MAX(d->about.sampler.next_steps, 1)));
 }
 
-sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, bool first, sora_error *err)
+sora_result sr_choose_sampling(struct sr_diffusion *d, struct sr_sampling *s, enum sr_chunk_kind kind, sora_error *err)
 {
     const sora_options *o = d->base.job.o;
     struct sr_schedule_config k;
     int steps;
     sora_result r;
 
-    if ((r = own_config(d, &k, &steps, first, err)) < 0) return r;
+    if ((r = own_config(d, &k, &steps, kind, err)) < 0) return r;
     if (!steps && d->about.steps && !k.n_fixed) steps = (int)d->about.steps;
-    if (o->steps) steps = d->stream && first ? first_chunk_steps(d, &k, steps, o->steps) : o->steps;
+    if (o->steps) steps = d->stream && kind != SR_CHUNK_NEXT ? first_chunk_steps(d, &k, steps, o->steps) : o->steps;
     if ((r = override(&k, o, err)) < 0) return r;
     s->shift = k.shift;
-    s->guidance = own_guidance(d, first);
+    s->guidance = own_guidance(d, kind);
     memcpy(s->interval, d->about.sampler.guidance_interval, sizeof s->interval);
     s->parallel = d->about.sampler.guidance_parallel;
-    if (o->guidance > 0 && (first || !d->has_prior)) s->guidance = o->guidance;
+    if (o->guidance > 0 && (kind == SR_CHUNK_FIRST || !d->has_prior || (kind == SR_CHUNK_TURNED && s->guidance != 1)))
+        s->guidance = o->guidance;
     return sr_schedule_make(&s->schedule, &k, SR_MIN(steps, SR_MAX_STEPS), err);
 }

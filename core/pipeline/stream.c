@@ -103,7 +103,6 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
                             sora_error *err)
 {
     const int64_t at = d->f * (int64_t)d->F;
-    struct sr_sampling turn = d->first;
     const float *prior;
     sora_result r;
 
@@ -114,8 +113,7 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     d->since_first = d->f == 0 || d->turn ? 1 : d->since_first + 1;
     if (d->first_model && d->turn == SR_TURN_PROMPT && (r = recall(d, err)) < 0) return r;
     prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
-    turn.guidance = 1;          /* the other prompt has no past to look at */
-    if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &turn : &d->next, chunk, at, prior, sink, err)) < 0)
+    if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &d->turned : &d->next, chunk, at, prior, sink, err)) < 0)
         return r;
     d->turn = SR_TURN_NONE;
     if ((r = sr_save_latents(d, d->x, d->F, err)) < 0) return r;

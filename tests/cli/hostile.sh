@@ -204,6 +204,7 @@ about '{"family": "wan", "chunk_latents": 64, "prompt_change": "re-cache", "samp
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1], "spread_next": [1]}' spread
 about '{"family": "wan", "chunk_latents": 1, "sampler": {"next_steps": 0}}' next_steps
 about '{"family": "wan", "chunk_latents": 1, "sampler": {}, "spread": [1, 2], "spread_next": [1]}' "spread has 2 numbers, spread_next 1"
+about '{"family": "wan", "chunk_latents": 1, "sampler": {"window": 3, "turn_guidance": 2}}' turn_guidance
 about '{"family": "wan", "latent": [16, 5, 5]}' latent
 about '{"family": "wan", "latent": 16}' latent
 
@@ -240,6 +241,7 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["chunk_frames"] = 5' chunk_frames
     pocket 'c["prompt_change"] = "re-cache"' prompt_change
     pocket 'c["sampler"]["turn_every"] = -1' turn_every
+    pocket 'c["sampler"].update(turn_guidance=2, cache="last-step"); del c["sampler"]["guidance_interval"]' turn_guidance
     pocket 'c["latent"] = [32, 18, 33]' latent
     pocket 'c["width"] = 528' latent
     pocket 'c["text_tokens"] = 10**9' text_tokens

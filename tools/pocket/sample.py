@@ -78,12 +78,12 @@ def times(steps, shift):
     return (shift * u / (1 + (shift - 1) * u)).tolist()
 
 
-def guided(x0, x0_empty, spread, sampler):
+def guided(x0, x0_empty, spread, guidance, parallel):
     """The estimate x0 [B, 1, C, H, W] for the prompts, moved away from that for the empty one. Of the difference, what points along x0
-    only makes it stronger, until it burns out: that counts `guidance_parallel` times as much."""
+    only makes it stronger, until it burns out: that counts parallel times as much."""
     more, axes = x0 - x0_empty, (-4, -3, -2, -1)
     along = (more * x0 / spread ** 2).sum(axes, True) / (x0 / spread).square().sum(axes, True) * x0
-    return x0 + (sampler["first_guidance"] - 1) * (more - (1 - sampler.get("guidance_parallel", 1)) * along)
+    return x0 + (guidance - 1) * (more - (1 - parallel) * along)
 
 
 def standing_still(x, still):
@@ -117,14 +117,15 @@ def generate(e, text, empty, frames, noise, sampler):
         model = e.model if f == 0 else e.next
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
-        steps = sampler["first_steps"] if begins else sampler["next_steps"]
+        steps = sampler["first_steps"] if f == 0 else sampler.get("turn_steps", sampler["first_steps"]) if begins else sampler["next_steps"]
+        guidance = sampler["first_guidance"] if f == 0 else sampler.get("turn_guidance", 1) if begins else 1
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
             x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
-            if f == 0 and sampler["first_guidance"] != 1 and low <= now <= high:
+            if guidance != 1 and low <= now <= high:
                 x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
-                x0 = guided(x0, x0_empty, model.spread, sampler)
+                x0 = guided(x0, x0_empty, model.spread, guidance, sampler.get("guidance_parallel", 1))
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
             else:

@@ -31,20 +31,21 @@ static void set_sizes(struct wan *m, const struct sr_model_setup *s)
     m->patch = (size_t)(m->k.patch[1] * m->k.patch[2]);
     m->P = m->rows * m->cols;
     m->prompts = s->prompts;
+    m->caches = sr_model_caches(s);
 }
 
 static sora_result make_parts(struct sr_ctx *c, struct wan *m, const struct sr_model_setup *s, sora_error *err)
 {
-    const size_t layers = (size_t)m->k.layers, prompts = (size_t)m->prompts;
+    const size_t layers = (size_t)m->k.layers, prompts = (size_t)m->prompts, caches = (size_t)m->caches;
     sora_result r = SORA_OK;
 
     m->blocks = sr_calloc(layers, sizeof *m->blocks);
     m->text = sr_calloc(prompts, sizeof *m->text);
     if (!m->blocks || !m->text) return sr_fail_nomem(err, layers * sizeof *m->blocks, "the list of layers");
-    if (s->window + s->sink == 0) return SORA_OK;
-    if (!(m->cache = sr_calloc(prompts, sizeof *m->cache)))
+    if (!caches) return SORA_OK;
+    if (!(m->cache = sr_calloc(caches, sizeof *m->cache)))
         return sr_fail_nomem(err, sizeof *m->cache, "the caches of keys");
-    for (size_t i = 0; i < prompts && r == SORA_OK; i++)
+    for (size_t i = 0; i < caches && r == SORA_OK; i++)
         r = sr_kv_cache_open(&m->cache[i], layers, m->P, m->C, s->sink, s->window, c->act, err);
     return r;
 }

@@ -68,9 +68,9 @@ struct wan {
     struct wan_motion motion;
     float *cos, *sin;                       /* [frames * P, D / 2] of all positions a forward pass can need */
     float *place;                           /* [4 nwaves, H, W] */
-    int prompts;
+    int prompts, caches;
     struct wan_text *text;
-    struct sr_kv_cache **cache;             /* one for each prompt: what is cached depends on it; NULL: clip model */
+    struct sr_kv_cache **cache;             /* of each prompt, as what is cached depends on it, or one of all; NULL: clip model */
 };
 
 /* ---- wan_config.c ---- */

@@ -288,7 +288,7 @@ void sr_wan_forward(struct sr_ctx *c, void *model, int which, const struct sr_mo
 {
     struct wan *m = model;
     const size_t mark = sr_scratch_mark(c);
-    struct pass p = { .m = m, .text = &m->text[which], .cache = m->cache ? m->cache[which] : NULL, .F = in->F,
+    struct pass p = { .m = m, .text = &m->text[which], .cache = m->cache ? m->cache[SR_MIN(which, m->caches - 1)] : NULL, .F = in->F,
                       .L = in->F * m->P, .rows = 1, .commit = commit, .output = out != NULL };
     struct sr_tensor x, waves, temb, e, mod;
     struct sr_tensor *h;

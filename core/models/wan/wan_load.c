@@ -173,10 +173,9 @@ void sr_wan_unload(struct wan *m)
     }
     for (size_t i = 0; i < SR_COUNT(linears); i++) sr_linear_close(linears[i]);
     for (size_t i = 0; i < SR_COUNT(arrays); i++) sr_free(arrays[i]);
-    for (int i = 0; i < m->prompts; i++) {
+    for (int i = 0; i < m->prompts; i++)
         if (m->text) sr_free(m->text[i].kv), sr_free(m->text[i].bias);
-        if (m->cache) sr_kv_cache_close(&m->cache[i]);
-    }
+    for (int i = 0; m->cache && i < m->caches; i++) sr_kv_cache_close(&m->cache[i]);
     sr_wan_motion_unload(&m->motion);
     sr_free(m->blocks);
     sr_free(m->text);
