@@ -36,6 +36,7 @@ STREAM_LATENTS = 12
 CAPTIONS = 4
 CHANGES = 0.3                       # share of clips in which a new prompt comes
 MISTAKEN = 0.45                     # share of mistakes that are another subject or colour, not a second one
+TRIES = 100                         # to place the subjects of a mistake
 SHOWN = 0.8                         # least share of a mistake's subjects that is in the picture
 PART_SECONDS = 15
 
@@ -58,19 +59,24 @@ def clip(attributes, rng, codec, latents=LATENTS):
 
 
 def mistake(attributes, rng, codec):
-    """Where both attributes are the same, the subject is there twice; the second one has another size."""
-    start, seed = rng.uniform(0, 20), int(rng.integers(1 << 62))
+    """Where both attributes are the same, the subject is there twice; the second one has another size. None: there is no room."""
+    seed, twice = int(rng.integers(1 << 62)), attributes[0] == attributes[1]
     scenes = [Scene(a, np.random.default_rng(seed)) for a in (replace(attributes[0], subject="none"), *attributes)]
     one, other = scenes[1:]
-    while one.subject_inside(start) < SHOWN:
+    for _ in range(TRIES):
         start = rng.uniform(0, 20)
-    def apart():
-        return other.subject_inside(start) >= SHOWN and not (one.subject_tokens(start) & other.subject_tokens(start)).any()
-    while attributes[0] == attributes[1] and not apart():
+        if one.subject_inside(start) < SHOWN:
+            continue
+        if not twice:
+            break
         other.size = one.size * rng.uniform(0.75, 1.25)
         other.x = rng.uniform(60, WIDTH - 60)
         if attributes[0].subject != "boat":
             other.y = rng.uniform(60, 200)
+        if other.subject_inside(start) >= SHOWN and not (one.subject_tokens(start) & other.subject_tokens(start)).any():
+            break
+    else:
+        return None
     latents = [codec.encode(np.repeat(s.render(1, start), 4, 0)) for s in scenes]
     return torch.cat(latents), np.stack([s.subject_tokens(start) for s in scenes]), len(scenes)
 
@@ -103,7 +109,9 @@ def main(kind, worker, seconds):
         end, rows = min(began + seconds, now + PART_SECONDS), []
         while not rows or time.time() < end:
             a, b = draw_scene(kind, rng)
-            latents, subject, cut = MAKERS[kind]((a, b), rng, codec)
+            if (scene := MAKERS[kind]((a, b), rng, codec)) is None:
+                continue
+            latents, subject, cut = scene
             words = tokenizer([caption(x, rng) for x in (a, b) for _ in range(CAPTIONS)])
             rows.append((latents.half().numpy(), words.view(2, CAPTIONS, -1).numpy().astype(np.uint16), subject, cut,
                          np.array([a.indices(), b.indices()], np.uint8)))
