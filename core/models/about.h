@@ -28,7 +28,7 @@ struct sr_about {
     bool found;                 /* there is a sora.json */
     char family[32], licence[64], preset[64];
     char lora[128];             /* file in the folder: additions to the weights, for those chunks that lora_next is not for */
-    char lora_next[128];        /* the same, for all but first chunks, of a stream or a new prompt */
+    char lora_next[128];        /* the same, for all but first chunks and those drawn anew */
     double lora_scale;
     char motion[128];           /* file in the folder: filters of the latent before, of pocket models */
     int64_t width, height, rate, frames;

@@ -49,7 +49,7 @@ static sora_result noise(struct sr_diffusion *d, float *out, int64_t chunk, int 
 /* One pass; its keys and values are kept where no other pass will fill the cache. */
 static sora_result network(struct sr_diffusion *d, int which, const struct sr_model_input *in, bool last, float *out, sora_error *err)
 {
-    const bool first = d->f == 0 || d->turn == SR_TURN_PROMPT;
+    const bool first = d->f == 0 || d->turn;
 
     if (last && d->sc.last_step) return sr_model_commit(d->c, d->model, which, in, out, err);
     return sr_model_forward(d->c, first && d->first_model ? d->first_model : d->model, which, in, out, err);

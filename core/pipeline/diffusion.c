@@ -47,7 +47,7 @@ static bool guided(const struct sr_diffusion *d)
     return d->first.guidance != 1 || (d->stream && (d->next.guidance != 1 || d->turned.guidance != 1));
 }
 
-/* Where the first chunk has a model of its own, that also samples the first one of a new prompt, with a cache of its own, filled then;
+/* Where the first chunk has a model of its own, that also samples those drawn anew, with a cache of its own, filled then;
    it needs no filters of the chunk before. Layers alike are in memory once. */
 static sora_result load_models(struct sr_diffusion *d, sora_error *err)
 {

@@ -40,13 +40,6 @@ struct sr_stream_config {
     enum sr_prompt_change change;
 };
 
-/* A chunk amid a stream that is sampled as a first one, with the past in the cache. */
-enum sr_turn {
-    SR_TURN_NONE,
-    SR_TURN_AGAIN,                      /* of the scene as it is, turn_every */
-    SR_TURN_PROMPT                      /* because the prompt has changed */
-};
-
 struct sr_diffusion {
     struct sr_pipeline base;
     struct sr_parts parts;
@@ -66,14 +59,14 @@ struct sr_diffusion {
 
     struct sr_ctx *c;
     struct sr_model *model;
-    struct sr_model *first_model;   /* of first chunks, also of a new prompt, where the additions are for others; NULL: model */
+    struct sr_model *first_model;   /* of first chunks, and those sampled as one, where the additions are for others; NULL: model */
     struct sr_vae *vae;
     struct sr_text_states text;
     bool text_saved;
     float *x, *v, *u, *z;           /* [C, F, H, W]: sample, network output, the same for the negative prompt, [C, H, W] */
 
     int64_t f;                      /* stream.c: chunks since the cache was empty */
-    enum sr_turn turn;              /* how the next chunk is sampled */
+    bool turn;                      /* the next chunk is sampled as a first one, with the past in the cache */
     int64_t since_first;            /* chunks since one was */
     uint64_t firsts;                /* bit i: the chunk before the last i was */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */

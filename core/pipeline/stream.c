@@ -93,9 +93,9 @@ static sora_result recall(struct sr_diffusion *d, sora_error *err)
 /* ---- Chunks and prompts ---- */
 
 /* The next chunk sees the past, but is sampled as a first one, and faded in. */
-static sora_result turn_next(struct sr_diffusion *d, enum sr_turn turn, const struct sr_sink *sink, sora_error *err)
+static sora_result turn_next(struct sr_diffusion *d, const struct sr_sink *sink, sora_error *err)
 {
-    d->turn = turn;
+    d->turn = true;
     return sink->fade(sink->user, err);
 }
 
@@ -107,15 +107,13 @@ sora_result sr_stream_chunk(struct sr_diffusion *d, int64_t chunk, int64_t left,
     sora_result r;
 
     /* A model that drifts comes back by it: the error of many frames does not outlive one that is drawn anew. */
-    if (d->sc.turn_every && !d->turn && d->since_first >= d->sc.turn_every &&
-        (r = turn_next(d, SR_TURN_AGAIN, sink, err)) < 0)
-        return r;
+    if (d->sc.turn_every && !d->turn && d->since_first >= d->sc.turn_every && (r = turn_next(d, sink, err)) < 0) return r;
     d->since_first = d->f == 0 || d->turn ? 1 : d->since_first + 1;
-    if (d->first_model && d->turn == SR_TURN_PROMPT && (r = recall(d, err)) < 0) return r;
+    if (d->first_model && d->turn && (r = recall(d, err)) < 0) return r;
     prior = d->has_prior && d->f > 0 && !d->turn ? d->prior : NULL;
     if ((r = sr_denoise(d, d->f == 0 ? &d->first : d->turn ? &d->turned : &d->next, chunk, at, prior, sink, err)) < 0)
         return r;
-    d->turn = SR_TURN_NONE;
+    d->turn = false;
     if ((r = sr_save_latents(d, d->x, d->F, err)) < 0) return r;
     if (chunk == 0) sr_vae_reset(d->vae);
     /* The pictures first: they need not wait for the pass, and after the last ones nobody will remember. */
@@ -132,7 +130,7 @@ sora_result sr_stream_new_prompt(struct sr_diffusion *d, const struct sr_sink *s
 {
     if (d->f == 0 || d->sc.change == SR_CHANGE_CONTINUE) return SORA_OK;
     if (d->sc.change == SR_CHANGE_RECACHE) return renew(d, err);
-    if (d->sc.change == SR_CHANGE_TURN) return turn_next(d, SR_TURN_PROMPT, sink, err);
+    if (d->sc.change == SR_CHANGE_TURN) return turn_next(d, sink, err);
     sr_model_reset(d->model);
     if (d->first_model) sr_model_reset(d->first_model);
     d->f = 0;
