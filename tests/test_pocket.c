@@ -22,36 +22,6 @@ static void pocket_options(sora_options *o)
     o->format = SORA_FORMAT_RGBPF32;
 }
 
-/* The first frame with guidance, and two that have a past, against the PyTorch restatement of the shipped folder. */
-START_TEST(test_pocket_reference)
-{
-    sora_options o;
-    struct film f;
-    struct sr_weights *a, *b;
-    const float *got, *want;
-    size_t n, m;
-    char path[] = "/tmp/sora-test-XXXXXX";
-    const int fd = mkstemp(path);
-
-    pocket_options(&o);
-    o.steps = 0;
-    o.frames = 9;
-    o.precision = "f32";
-    o.noise_file = ref("pocket.safetensors");
-    o.save_latents_file = path;
-    f = must_shoot(&o);
-    got = tensor(&a, path, "latents", &n);
-    want = tensor(&b, o.noise_file, "latents", &m);
-    ck_assert_uint_eq(n, m);
-    assert_rel_l2(got, want, n, 1e-4);
-    sr_weights_close(&a);
-    sr_weights_close(&b);
-    film_free(&f);
-    close(fd);
-    unlink(path);
-}
-END_TEST
-
 /* Length and chunks do not change what the frames are; a change of prompt begins at a chunk and comes in slowly. */
 START_TEST(test_pocket)
 {
@@ -139,6 +109,50 @@ static void remove_folder(const char *dir)
     snprintf(command, sizeof command, "rm -r '%s'", dir);
     ck_assert_int_eq(system(command), 0);
 }
+
+/* Three latent frames, the first with guidance, the others with a past, against the PyTorch restatement of the folder. */
+static void compare_with_reference(const char *model, const char *prompt, const char *latents)
+{
+    sora_options o;
+    struct film f;
+    struct sr_weights *a, *b;
+    const float *got, *want;
+    size_t n, m;
+    char path[] = "/tmp/sora-test-XXXXXX";
+    const int fd = mkstemp(path);
+
+    pocket_options(&o);
+    o.model = model;
+    o.prompt = prompt;
+    o.steps = 0;
+    o.frames = 9;
+    o.precision = "f32";
+    o.noise_file = ref("pocket.safetensors");
+    o.save_latents_file = path;
+    f = must_shoot(&o);
+    got = tensor(&a, path, "latents", &n);
+    want = tensor(&b, o.noise_file, latents, &m);
+    ck_assert_uint_eq(n, m);
+    assert_rel_l2(got, want, n, 1e-4);
+    sr_weights_close(&a);
+    sr_weights_close(&b);
+    film_free(&f);
+    close(fd);
+    unlink(path);
+}
+
+/* As it is shipped; with the third frame drawn anew, guided, while it sees the others; and with another prompt for that one. */
+START_TEST(test_pocket_reference)
+{
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
+
+    compare_with_reference("pocket", PROMPT, "latents");
+    compare_with_reference("pocket", "@0 " PROMPT " @0.3125 a blue boat on the sea at night", "changed");
+    pocket_with(dir, "\"turn_every\": 20", "\"turn_every\": 2");
+    compare_with_reference(dir, PROMPT, "turned");
+    remove_folder(dir);
+}
+END_TEST
 
 /* The stream goes on with its past as it is and other text: no first chunk again, and nothing is faded. */
 START_TEST(test_pocket_continue)
@@ -356,6 +370,7 @@ START_TEST(test_pocket_interval)
     static const char *const change[][2] = {
         { OWN_INTERVAL, OWN_INTERVAL }, { OWN_INTERVAL, "\"guidance_interval\": [0, 1]" },
         { OWN_INTERVAL, "\"guidance_interval\": [0.96, 0.965]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
+        { "\"guidance_parallel\": 0.8", "\"guidance_parallel\": 1" },
     };
     struct film f[SR_COUNT(change)];
     const size_t size = 3 * 128 * 72 * sizeof(float);
@@ -373,6 +388,7 @@ START_TEST(test_pocket_interval)
     ck_assert_mem_ne(f[0].rgb, f[1].rgb, size);
     ck_assert_mem_ne(f[0].rgb, f[2].rgb, size);
     ck_assert_mem_eq(f[2].rgb, f[3].rgb, size);
+    ck_assert_mem_ne(f[0].rgb, f[4].rgb, size);
     for (size_t i = 0; i < SR_COUNT(change); i++) film_free(&f[i]);
 }
 END_TEST

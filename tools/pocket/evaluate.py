@@ -11,6 +11,7 @@ python evaluate.py motion [FOLDER] [CLIPS]          how far the subjects of unse
 python evaluate.py starts [FOLDER] [CLIPS]          the frame after a first one that stands still, for two opposite prompts
 python evaluate.py direction [FOLDER] [CLIPS]       how far subjects go where the prompt says a direction, by their colour
 python evaluate.py coherence [FOLDER] [CLIPS]       twenty seconds of clips beside what the renderer draws
+python evaluate.py changes [FOLDER] [CLIPS]         how often a new prompt after two seconds is seen, and two seconds later
 """
 
 import pathlib
@@ -31,10 +32,11 @@ from sample import Exported, latents_of
 from scene import RATE, Scene
 from train import WINDOW
 from transformer import rope_tables
-from world import COLOURS, OPPOSITE, Attributes, draw_attributes, held_out
+from world import COLOURS, OPPOSITE, Attributes, draw_attributes, draw_change, held_out
 
 BATCH = 32
 SECONDS = 20
+CHANGED = 8                         # the latent frame from which on there is another prompt
 
 
 def sampled(e, texts, frames, **changes):
@@ -228,7 +230,24 @@ def coherence(folder=paths.MODEL, count=24):
         print(f"second {(frame + 1) // 4}: " + ", ".join(f"{k} {100 * said[k].float().mean():.0f} %" for k in ("subject", "colour")))
 
 
+def changes(folder=paths.MODEL, count=144):
+    """Clips whose prompt becomes another one, which keeps some of what is there or nothing: as in the training's clips."""
+    e, both, rng = Exported(pathlib.Path(folder)), Both(), np.random.default_rng(9)
+    before = [draw_attributes(rng, lambda a: a.weather in ("clear", "clouds")) for _ in range(int(count))]
+    after = [draw_change(a, rng) for a in before]
+    texts, said = ([caption(a, rng) for a in some] for some in (before, after))
+    rows = np.array([a.indices() for a in after])
+    left_open = [untold(text, a) for text, a in zip(said, after)]
+    but = {k: torch.tensor([k in found for found in left_open]) for k in ("time", "weather", "motion")}
+    z = torch.cat([latents_of(texts[i:i + BATCH], CHANGED + 8, seed=100 + i, exported=e, change=(CHANGED, said[i:i + BATCH]))
+                   for i in range(0, len(texts), BATCH)])
+    for frame in (CHANGED, CHANGED + 7):
+        right = both.right(z[:, frame:frame + 1], rows, but)
+        print(f"latent frame {frame - CHANGED} of a new prompt, {count} clips: " +
+              ", ".join(f"{k} {100 * v.float().mean():.1f} %" for k, v in right.items()))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     Product.dtype = best_dtype()
-    {f.__name__: f for f in (adherence, pictures, doubles, motion, starts, direction, coherence)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (adherence, pictures, doubles, motion, starts, direction, coherence, changes)}[sys.argv[1]](*sys.argv[2:])

@@ -3,6 +3,7 @@
 
 python export.py windows [FOLDER]       from the averaged weights at the end of a stage; where that learned low-rank additions, these
                                         beside what is shipped
+python export.py images FOLDER mean     halfway between the additions that are shipped and the new ones
 """
 
 import json
@@ -33,6 +34,9 @@ SAMPLER = {
     "first_steps": 12,
     "first_guidance": 2.5,
     "guidance_interval": [0.25, 0.95],  # earlier it makes doubles, later it changes nothing and takes as long
+    "guidance_parallel": 0.8,           # more burns out, with less falling snow is lost
+    "turn_steps": 6,                    # more make these frames no better
+    "turn_guidance": 2.5,               # without, half of the subjects of a new prompt are missing
     "next_steps": 1,              # more leave a grid of noise that grows from frame to frame
     "window": 4,                    # past latent frames whose keys and values are kept
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
@@ -64,10 +68,17 @@ def write_transformer(folder, weights):
     model.half().save_pretrained(folder)
 
 
-def write_additions(folder, stage, additions):
+def write_additions(folder, stage, additions, mean):
+    """mean: of their factors and of those they learned on from, which the shipped folder has (Wortsman et al., "Model soups", 2022)."""
     if folder.resolve() != paths.MODEL:
         shutil.copytree(paths.MODEL, folder, dirs_exist_ok=True)
-    shutil.copyfile(additions, folder / low_rank.file_of(stage))
+    file = folder / low_rank.file_of(stage)
+    if not mean:
+        shutil.copyfile(additions, file)
+        return
+    before = load_file(file)
+    with safe_open(additions, "pt") as new:
+        save_file({k: ((before[k].float() + new.get_tensor(k).float()) / 2).half() for k in new.keys()}, file, metadata=new.metadata())
 
 
 def write_motion(folder, motion, spread):
@@ -142,12 +153,12 @@ def write_description(folder, weights, motion):
         "num_train_timesteps": 1000, "shift": SAMPLER["shift"]})
 
 
-def main(stage, folder=paths.MODEL):
+def main(stage, folder=paths.MODEL, mean=""):
     folder = pathlib.Path(folder)
     file, additions = paths.WORK / f"{stage}.safetensors", paths.WORK / f"{stage}-{low_rank.file_of(stage)}"
     weights = load_file(file)
     if additions.exists():
-        write_additions(folder, stage, additions)
+        write_additions(folder, stage, additions, mean == "mean")
     else:
         for name in low_rank.FILES.values():                    # of other weights
             (folder / name).unlink(missing_ok=True)

@@ -99,33 +99,52 @@ def settled(x, mu, spread, noise, most):
     return mu + gain[:, :, None] * (x - mu), most
 
 
+def joined(caches, new, window):
+    """Keys and values of the last frames: those of the caches, and those of one more."""
+    return new if caches is None else [
+        tuple(torch.cat([old, more], 2)[:, :, -window * more.shape[2]:] for old, more in zip(*pair)) for pair in zip(caches, new)]
+
+
+def recalled(e, done, begun, text, sampler):
+    """Keys and values of the last frames of done as e.model sees them, with the text of now; begun: which were drawn as first ones."""
+    caches, time = None, torch.full((len(text), 1), sampler["context_time"])
+    for f in range(max(0, len(done) - sampler["window"]), len(done)):
+        known, mu = torch.full(time.shape, f not in begun), torch.zeros_like(done[f]) if f in begun else done[f - 1]
+        _, new = e.model.estimate(done[f], time, mu, known, text, rope_tables([f]), caches)
+        caches = joined(caches, new, sampler["window"])
+    return caches
+
+
 @torch.no_grad()
-def generate(e, text, empty, frames, noise, sampler):
-    """Latent frames of clips that have one prompt each.
+def generate(e, text, empty, frames, noise, sampler, change=None):
+    """Latent frames of clips.
 
     e                               an Exported
     text, empty  [B, T, D]          text states of the prompts, and of the empty prompt
     frames                          latent ones
     noise        of (f, k)          [B, 1, C, 18, 32] where frame f starts (k = 0), or what renoising adds before its step k
     sampler      sora.json's entry  kind, steps, guidance, its interval and the like, shift, window, time of the cache pass, turns
+    change                          the frame from which on they have other prompts, and the text states of these; or None
     -> [B, F, C, 18, 32]
     """
-    b, done, caches, (low, high) = len(text), [], None, sampler.get("guidance_interval", (0, 1))
+    b, done, begun, caches, (low, high) = len(text), [], [], None, sampler["guidance_interval"]
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
-        begins = f == 0 or sampler["turn_every"] and f % sampler["turn_every"] == 0        # drawn as a first one
-        model = e.model if f == 0 else e.next
+        changes = change is not None and f == change[0]
+        begins = f == 0 or changes or 0 < sampler["turn_every"] <= f - begun[-1]                # drawn as a first one
+        text = change[1] if changes else text
+        model, seen = (e.model, recalled(e, done, begun, text, sampler)) if begins else (e.next, caches)
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
-        steps = sampler["first_steps"] if f == 0 else sampler.get("turn_steps", sampler["first_steps"]) if begins else sampler["next_steps"]
-        guidance = sampler["first_guidance"] if f == 0 else sampler.get("turn_guidance", 1) if begins else 1
+        steps, guidance = ((sampler["first_steps"], sampler["first_guidance"]) if f == 0 else
+                           (sampler["turn_steps"], sampler["turn_guidance"]) if begins else (sampler["next_steps"], 1))
         ts = times(steps, sampler["shift"])
         for k, (now, then) in enumerate(zip(ts, ts[1:]), 1):
             t = torch.full((b, 1), now)
-            x0, _ = model.estimate(x, t, mu, known, text, rope, caches)
+            x0, _ = model.estimate(x, t, mu, known, text, rope, seen)
             if guidance != 1 and low <= now <= high:
-                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, caches)
-                x0 = guided(x0, x0_empty, model.spread, guidance, sampler.get("guidance_parallel", 1))
+                x0_empty, _ = model.estimate(x, t, mu, known, empty, rope, seen)
+                x0 = guided(x0, x0_empty, model.spread, guidance, sampler["guidance_parallel"])
             if sampler["kind"] == "renoise" and k < steps and then >= sampler["renoise_until"]:
                 x = (1 - then) * x0 + then * noise(f, k)
             else:
@@ -135,15 +154,15 @@ def generate(e, text, empty, frames, noise, sampler):
         else:
             x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
         done.append(x)
+        begun += [f] if begins else []
         _, new = e.next.estimate(x, torch.full((b, 1), sampler["context_time"]), mu, known, text, rope, caches)
-        caches = new if caches is None else [
-            tuple(torch.cat([old, more], 2)[:, :, -sampler["window"] * more.shape[2]:] for old, more in zip(*pair))
-            for pair in zip(caches, new)]
+        caches = joined(caches, new, sampler["window"])
     return torch.cat(done, 1)
 
 
-def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported=None, **changes):
-    """Convenience for the other tools: prompts -> [B, F, C, 18, 32]. changes: entries of the sampler."""
+def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported=None, change=None, **changes):
+    """Convenience for the other tools: prompts -> [B, F, C, 18, 32]. change: the frame from which on there are other prompts, and
+    these; changes: entries of the sampler."""
     e, dice = exported or Exported(folder), torch.Generator().manual_seed(seed)
     if noise is None:
         def noise(_f, _k):
@@ -151,7 +170,8 @@ def latents_of(prompts, frames, folder=paths.MODEL, seed=0, noise=None, exported
     with torch.no_grad():
         text = e.model.text_encoder(e.tokenizer(prompts))
         empty = e.model.text_encoder(e.tokenizer([""])).expand_as(text)
-    return generate(e, text, empty, frames, noise, e.about["sampler"] | changes)
+        change = change and (change[0], e.model.text_encoder(e.tokenizer(change[1])))
+    return generate(e, text, empty, frames, noise, e.about["sampler"] | changes, change)
 
 
 def main():

@@ -1,37 +1,35 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Latents of the shipped pocket model as PyTorch computes them -> tests/ref/pocket.safetensors: noise, renoise.1 ...,
-latents [C, F, H, W]
+latents [C, F, H, W]; turned, the same with every second latent frame drawn anew; and changed, with another prompt from the third on
 
     pocket.py OUT.safetensors        after every training, from the folder models/pocket
 """
-import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-MODEL = pathlib.Path(__file__).resolve().parents[2] / "models" / "pocket"
-SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "pocket" / "sample.py"
-sys.path.insert(0, str(SAMPLE.parent))
-from sample import times  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "pocket"))
+from sample import Exported, latents_of, times  # noqa: E402
+
+PROMPT, OTHER = "a red balloon over green hills", "a blue boat on the sea at night"
+FRAMES = 3
 
 
 def main(out):
-    about, dice = json.loads((MODEL / "sora.json").read_text()), torch.Generator().manual_seed(5)
-    channels, rows, columns = about["latent"]
-    sampler = about["sampler"]
-    noise = {f"renoise.{k}" if k else "noise": torch.randn(channels, 3, rows, columns, generator=dice)
+    e, dice = Exported(), torch.Generator().manual_seed(5)
+    channels, rows, columns = e.about["latent"]
+    sampler = e.about["sampler"]
+    noise = {f"renoise.{k}" if k else "noise": torch.randn(channels, FRAMES, rows, columns, generator=dice)
              for k, t in enumerate(times(sampler["first_steps"], sampler["shift"])) if t >= sampler["renoise_until"]}
-    with tempfile.TemporaryDirectory() as top:
-        save_file(noise, f"{top}/noise.safetensors")
-        subprocess.run([sys.executable, SAMPLE, "a red balloon over green hills", "--frames", "9",
-                        "--noise", f"{top}/noise.safetensors", "--latents", f"{top}/latents.safetensors"], check=True)
-        latents = load_file(f"{top}/latents.safetensors")["latents"]
-    save_file(noise | {"latents": latents.contiguous()}, out)
+
+    def given(f, k):
+        return noise[f"renoise.{k}" if k else "noise"].transpose(0, 1)[None, f:f + 1]
+    made = {name: latents_of([PROMPT], FRAMES, noise=given, exported=e, **how)[0].transpose(0, 1).contiguous()
+            for name, how in (("latents", {}), ("turned", {"turn_every": 2}), ("changed", {"change": (2, [OTHER])}))}
+    save_file(noise | made, out)
 
 
 if __name__ == "__main__":
