@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.flop_counter import FlopCounterMode
 
+from make_data import STREAM_LATENTS
 from precision import Product, best_dtype
 from train import Stage, Trainer
 
@@ -37,7 +38,7 @@ def main(kind="streams", batch=64, count=8):
     dist.init_process_group("gloo", rank=0, world_size=1)
     device = torch.device("cpu")
     Product.dtype = best_dtype(device)
-    trainer, stage = Trainer(device, True), Stage("windows", int(batch), *SHARES[kind], device)
+    trainer, stage = Trainer(device, True), Stage("windows", int(batch), *SHARES[kind], STREAM_LATENTS, 0, device)
     stage.set_spreads(trainer)
     def steps(count):
         """Always the same ones."""
