@@ -130,9 +130,9 @@ def generate(e, text, empty, frames, noise, sampler, change=None):
     b, done, begun, caches, (low, high) = len(text), [], [], None, sampler["guidance_interval"]
     for f in range(frames):
         rope = rope_tables([f])                                 # positions count up; only differences matter
-        changes = change is not None and f == change[0]
-        begins = f == 0 or changes or 0 < sampler["turn_every"] <= f - begun[-1]                # drawn as a first one
-        text = change[1] if changes else text
+        changed = change is not None and f == change[0]
+        begins = f == 0 or changed or 0 < sampler["turn_every"] <= f - begun[-1]                # drawn as a first one
+        text = change[1] if changed else text
         model, seen = (e.model, recalled(e, done, begun, text, sampler)) if begins else (e.next, caches)
         known, x = torch.full((b, 1), not begins), noise(f, 0)
         mu = torch.zeros_like(x) if begins else done[-1]
