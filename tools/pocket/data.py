@@ -15,6 +15,7 @@ from world import MOTIONS, SUBJECTS, TABLES
 EMPTY_SHARE = 0.1                   # prompts left empty, so that guidance has something to be compared with
 SUBJECT_WEIGHT = 4.0                # in the loss, of patches where the subject is or was: they are few, and learned last
 ALONE = 0.15                        # share of mistakes with a subject that is weak, and nothing else
+NEW_OFTEN = 3.0                     # streams in which a new prompt comes where a frame is drawn anew, against others
 OFTEN = {"kite": 2.0, "balloon": 1.5}                           # drawn more often than others: shapes that are learned last
 END = 1                             # the one piece of an empty prompt
 MOTION, SUBJECT, CAMERA = (list(TABLES).index(k) for k in ("motion", "subject", "camera"))
@@ -95,14 +96,17 @@ class Scenes:
         predecessor is known.
 
         A first frame stands still: a clip shows its last picture only, and where things go from there the prompt tells.
-        turn: of streams, the frame that is drawn anew as a first one, or 0; then more of them show a subject that goes
-        somewhere, and their captions say so, or a camera that pans. noise: a torch.Generator of the device.
+        turn: of streams, the frame that is drawn anew as a first one, or 0: because it is time to, or for a new prompt. More of these
+        show a subject that goes somewhere, and their captions say so, or a camera that pans. noise: a torch.Generator of the device.
         """
         tables = self.tables
         def random(*shape):
             return torch.rand(*shape, generator=noise, device=self.device)
         stored, goes, pans = tables["latents"].shape[1], *(tables["attributes"][:, 0, k] > 0 for k in (MOTION, CAMERA))
-        share = tables["share"] if turn is None else tables["share"] * (1.0 + goes) * (1.0 + 2 * pans)
+        share = tables["share"]
+        if turn is not None:
+            new = tables["cut"] == turn
+            share = share * (1.0 + goes) * (1.0 + 2 * pans) * ((tables["cut"] == stored) + NEW_OFTEN * new)
         rows = torch.multinomial(share, count, replacement=True, generator=noise)
         cut = tables["cut"][rows]
         start = ((random(count) < 0.5) & (stored > length)).long()
@@ -119,9 +123,9 @@ class Scenes:
         which = (at >= cut[:, None]).long()
         choice = random(count, tables["words"].shape[2])
         if turn is not None:                                    # where things go must be said, or it cannot be learned
-            choice = choice + tables["told"][rows, which[:, 0]]
+            choice = choice + tables["told"][rows].sum(1)
         words = tables["words"][rows, :, choice.argmax(1)].long()
-        if stored == 1 or turn is not None:
+        if stored == 1:
             words = words[:, :1]
         empty = torch.zeros_like(words[0, 0])
         empty[0] = END

@@ -4,7 +4,7 @@
 python make_data.py images WORKER SECONDS     single latent frames, that is four pictures
 python make_data.py clips WORKER SECONDS      clips of six latent frames; in three of ten a new prompt turns the scene
                                               into another one
-python make_data.py streams WORKER SECONDS    clips of twelve, always of one scene: what the model goes through alone
+python make_data.py streams WORKER SECONDS    clips of twelve, with as many new prompts: what the model goes through alone
 python make_data.py mistakes WORKER SECONDS   threes of single pictures: a scene without its subject, with it, and with what a model
                                               draws by mistake: another one there, or the same in another place
 
@@ -34,7 +34,7 @@ from world import draw_attributes, draw_change, draw_likeness, held_out
 LATENTS = 6
 STREAM_LATENTS = 12
 CAPTIONS = 4
-CHANGES = 0.3                       # share of clips in which a new prompt comes
+CHANGES = 0.3                       # share of clips and streams in which a new prompt comes
 MISTAKEN = 0.45                     # share of mistakes that are another subject or colour, not a second one
 TRIES = 100                         # to place the subjects of a mistake
 SHOWN = 0.8                         # least share of a mistake's subjects that is in the picture
@@ -49,7 +49,7 @@ def image(attributes, rng, codec):
 def clip(attributes, rng, codec, latents=LATENTS):
     """Latent f shows frames 4f .. 4f+3; its subject stands where it is amid them."""
     start, seed = rng.uniform(0, 20), int(rng.integers(1 << 62))
-    cut = int(rng.integers(1, latents - 1)) if attributes[0] != attributes[1] else latents
+    cut = int(rng.integers(1, LATENTS - 1)) if attributes[0] != attributes[1] else latents
     scenes = [Scene(a, np.random.default_rng(seed)) for a in attributes]
     video = scenes[0].render(4 * cut, start)
     if cut < latents:
@@ -87,7 +87,7 @@ def draw_scene(kind, rng):
         a = draw_attributes(rng, lambda a: a.subject != "none" and not held_out(a))
         return a, draw_likeness(a, rng) if rng.random() < MISTAKEN else a
     a = draw_attributes(rng)
-    return a, draw_change(a, rng) if kind == "clips" and rng.random() < CHANGES else a
+    return a, draw_change(a, rng) if kind in ("clips", "streams") and rng.random() < CHANGES else a
 
 
 MAKERS = {"images": image, "clips": clip, "streams": partial(clip, latents=STREAM_LATENTS), "mistakes": mistake}

@@ -43,12 +43,13 @@ def features(model, streams, seconds):
     while time.time() - began < seconds:
         b = streams.draw(dice.generator, BATCH, streams.tables["latents"].shape[1], 0)
         text = model.text(b.words)
-        z = torch.where(dice.uniform(BATCH, 1, 1, 1, 1) < 0.5, begun(dice, model, streams, b, text, rope_tables([0])), b.x0[:, :1])
+        start = b.frames(slice(1))
+        z = torch.where(dice.uniform(BATCH, 1, 1, 1, 1) < 0.5, begun(dice, model, streams, start, text, rope_tables([0])), start.x0)
         mu, caches = torch.zeros_like(z), None
         for f in range(1, FRAMES + 1):
             z, now = spoiled(dice, z), b.frames(slice(f, f + 1))
             told = torch.full((BATCH, 1), TOLD_TIME)
-            caches = model.remembered(z, mu, told, text, rope_tables([f - 1]), caches, None, SEEN)
+            caches = model.remembered(z, mu, told, text, now.which, rope_tables([f - 1]), caches, None, SEEN)
             estimate, _ = model.estimate(dice.normal(*z.shape), torch.ones_like(told), z, now.known, text[:, 0], rope_tables([f]), caches)
             rows.append([v[:, 0].half() for v in (estimate, z, now.x0, now.weight)] +
                         [kept["y"].half(), b.attributes, torch.full((BATCH,), f == 1)])

@@ -102,10 +102,11 @@ class Pocket(nn.Module):
         return (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4)), estimate
 
     @torch.no_grad()
-    def remembered(self, z, mu, t, text, rope, caches=None, place=None, keep=None):
+    def remembered(self, z, mu, t, text, which, rope, caches=None, place=None, keep=None):
         """Keys and values of the frames z [B, F, C, H, W] behind those of caches, of the last `keep` frames: what a stream's next
-        frame sees. mu: the frames before each; t [B, F]: the times they are said to have; text [B, 1, T, D]."""
-        _, new = self.network(z, t, mu, text, rope, place, caches=caches, which=torch.zeros_like(t, dtype=torch.long))
+        frame sees. mu: the frames before each; t [B, F]: the times they are said to have; text [B, S, T, D], which [B, F]: their
+        prompts."""
+        _, new = self.network(z, t, mu, text, rope, place, caches=caches, which=which)
         if caches is not None:
             new = [tuple(torch.cat(pair, 2) for pair in zip(old, more)) for old, more in zip(caches, new)]
         patches = z.shape[-1] * z.shape[-2] // 4

@@ -30,7 +30,7 @@ import low_rank
 import paths
 import transformer
 from codec import COLUMNS
-from data import Scenes, across
+from data import MOTION, Scenes, across
 from make_data import STREAM_LATENTS
 from muon import Muon
 from pocket import SHAPE, Pocket
@@ -38,6 +38,7 @@ from precision import Product, best_dtype
 from sample import settled
 from tokenizer import Tokenizer
 from transformer import rope_tables
+from world import MOTIONS
 
 SHIFT = 3.0                         # times are drawn towards noise: t = 3u / (1 + 2u)
 WINDOW = 5                          # latent frames of a window
@@ -87,19 +88,18 @@ def spoiled(dice, z):
 
 @torch.no_grad()
 def begun(dice, first, streams, b, text, rope, place=None):
-    """First frames of streams as `first`, the model that draws such, makes them of the true ones behind noise: with less detail, and
-    errors of its own."""
-    x0 = b.x0[:, :1]
-    t = OWN_START * dice.uniform(len(x0), 1)
-    x = torch.lerp(x0, dice.normal(*x0.shape), t[..., None, None, None])
-    z, _ = first.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), b.known[:, :1], text[:, 0], rope, place=place)
+    """Frames of streams as `first`, the model that draws first ones, makes them of the true ones behind noise: with less detail, and
+    errors of its own. b: one frame of each; text [B, S, T, D] of their prompts."""
+    t = OWN_START * dice.uniform(len(b.x0), 1)
+    x = torch.lerp(b.x0, dice.normal(*b.x0.shape), t[..., None, None, None])
+    z, _ = first.estimate(x, t.clamp_min(1e-3), torch.zeros_like(x), torch.zeros_like(b.known), text, rope, place=place, which=b.which)
     return streams.stand_still(z[:, 0])[:, None]
 
 
 @torch.no_grad()
 def damaged(dice, z, before, there):
-    """z, and before it, [B, 1, C, H, W], in every second clip with less of the subject, which is in the patches there [B, 1, 1, H, W], and
-    with a trail: what a stream's own errors come to after seconds."""
+    """z, and before it, [B, 1, C, H, W], in every second clip with less of the subject, in the patches there [B, 1, 1, H, W], and with a
+    trail: what a stream's own errors come to after seconds."""
     def amount(most):
         return most * dice.uniform(len(z), 1, 1, 1, 1) * (dice.uniform(len(z), 1, 1, 1, 1) < 0.5) * there
     z = torch.lerp(z, across(z, there[:, :, 0]), amount(FADED))
@@ -188,7 +188,7 @@ class Stage:
         if not self.clips or choice.random() < self.image_share:
             arguments, counts = self.draw_images(dice)
         elif choice.random() < self.stream_share:
-            yield from self.stream(dice, model, first, int(choice.integers(1, self.length)) if choice.random() < TURNED else 0)
+            yield from self.stream(dice, model, first, int(choice.integers(1, self.length - 1)) if choice.random() < TURNED else 0)
             return
         else:
             arguments, counts = self.draw_window(dice, model, int(choice.integers(1, ROLLS + 1)) if self.name == "rollouts" else 0)
@@ -208,44 +208,38 @@ class Stage:
 
     def stream(self, dice, model, first, turn):
         """What follows a frame that stands still, as a stream has it: each frame counts, and sees those that the model made before it.
-        Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, but sees them as well: so the
-        scene stays what it is. What follows a frame of the model's own is to change as the true one does, and to keep what it has of its
-        own: true details, which cannot be known, would be all of the loss. But where the subject is all is to be as it should: what of it is
-        lost (damaged()) comes back."""
+        Where things go only the prompt tells. Frame `turn`, if not 0, is drawn anew as a first one, for a new prompt or because it is
+        time to, and what follows on it has to go on with it, though it sees what was before as well. What follows a frame of the
+        model's own is to change as the true one does, and to keep what it has of its own: true details, which cannot be known, would be
+        all of the loss. But where the subject is all is to be as it should: what of it is lost (damaged()) comes back."""
         b = self.streams.draw(dice.generator, self.batch // 2, self.stored, turn).frames(slice(self.length))
         b, place = self.part(dice, b, model.positions)
         patches = self.part_rope[0].shape[0] // self.length
-        def rope(at):
-            return tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
         with torch.no_grad():
             text = model.text(b.words)
-        x0, mu, caches = b.x0[:, :1], b.previous[:, :1], None
-        own = dice.uniform(len(x0), 1, 1, 1, 1) < 0.5
-        z = torch.where(own, begun(dice, first, self.streams, b, text, rope(0), place), x0)
         there = b.weight > 1                                    # or was
-        off, z = (z - x0) * ~there[:, :1], torch.where(own, z, spoiled(dice, x0))
-        z = damaged(dice, z, z, there[:, :1])
-        most = torch.zeros_like(F.avg_pool2d(z[:, :, 0], 2))
-        for at in range(1, self.length):
-            now = b.frames(slice(at, at + 1))
-            caches = model.remembered(z, mu, torch.full_like(now.known, TOLD_TIME, dtype=z.dtype), text, rope(at - 1), caches, place, SEEN)
-            t = draw_times(dice, now.known.shape)
-            x0 = now.x0
-            if at == turn:
-                mu = torch.zeros_like(z)
+        floats = (b.attributes[:, MOTION] == MOTIONS.index("float")).view(-1, 1, 1, 1, 1)
+        caches = None
+        for at in range(self.length):
+            now, here = b.frames(slice(at, at + 1)), there[:, at:at + 1]
+            rope = tuple(r[at * patches:(at + 1) * patches] for r in self.part_rope)
+            if at in (0, turn):
+                mu, most = now.previous, torch.zeros_like(F.avg_pool2d(now.x0[:, :, 0], 2))
+                own = dice.uniform(len(mu), 1, 1, 1, 1) < 0.5
+                z = torch.where(own, begun(dice, first, self.streams, now, text, rope, place), now.x0)
+                off, z = (z - now.x0) * ~here, torch.where(own, z, spoiled(dice, now.x0))
+                z = damaged(dice, z, z, here & floats)
             else:
-                x0 = x0 + off
-                mu, t = z, torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
-            loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope(at)) | dict(x0=x0, mu=mu, caches=caches, place=place))
-            yield loss, 1 / (loss.detach() + LEAST_LOSS), t
-            if at == turn:
-                own = t[..., None, None, None] < OWN_START
-                z = torch.where(own, z.detach(), now.x0)
-                off, z = (z - now.x0) * ~there[:, at:at + 1], torch.where(own, z, spoiled(dice, now.x0))
-                most = torch.zeros_like(most)
-            else:
+                mu, t = z, draw_times(dice, now.known.shape)
+                t = torch.where(dice.uniform(*t.shape) < FROM_NOISE, 1.0, t)
+                loss, z = model.loss(**now.arguments(t, dice.normal(*z.shape), rope) |
+                                     dict(x0=now.x0 + off, mu=mu, caches=caches, place=place))
+                yield loss, 1 / (loss.detach() + LEAST_LOSS), t
                 z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
-                z = damaged(dice, z, mu, there[:, at:at + 1])
+                z = damaged(dice, z, mu, here & floats)
+            if at < self.length - 1:
+                time = torch.full(now.known.shape, TOLD_TIME, device=self.device)
+                caches = model.remembered(z, mu, time, text, now.which, rope, caches, place, SEEN)
 
     def part(self, dice, b, positions):
         """Half of each picture, about the subject: half of the work, where the other half hardly changes. -> it, its place."""
@@ -482,7 +476,7 @@ def main():
     parser.add_argument("--stream-share", type=float, default=0.5,
                         help="of the batches of windows, those of streams: frames one by one after a first one that stands still")
     parser.add_argument("--stream-frames", type=int, default=STREAM_LATENTS,
-                        help="the first latent frames of streams, at least 2: with few of them most set out from one that stands still")
+                        help="the first latent frames of streams, at least 3: with few of them most set out from one that stands still")
     parser.add_argument("--low-rank", type=int, default=0, metavar="RANK",
                         help="learn additions of that rank to the weights it starts from, which stay as they are (low_rank.py): in the "
                              "stage of images for first frames, else for those after them, without single pictures")
