@@ -48,7 +48,8 @@ START_TEST(test_pocket)
                   "\"chunk_latents\": 1, \"chunk_frames\": 4, \"prompt_change\": \"continue\","
                   "\"sampler\": {\"kind\": \"euler\", \"shift\": 3, \"first_steps\": 12, \"first_guidance\": 2,"
                   "\"guidance_interval\": [0.25, 1], \"guidance_parallel\": 0.5, \"turn_guidance\": 1.5, \"turn_steps\": 6,"
-                  "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04},"
+                  "\"next_steps\": 3, \"window\": 12, \"context_time\": 0.04, \"change_noise\": 0.02, \"retouch_time\": 0.7,"
+                  "\"retouch_change\": 4},"
                   "\"spread\": [1, 2], \"spread_next\": [0.5, 0.25], \"still\": [1, 2, 3, 4], \"still_bias\": [5, 6]}",
                   NULL),
         SORA_OK);
@@ -63,6 +64,7 @@ START_TEST(test_pocket)
     ck_assert(a.sampler.guidance_interval[0] == 0.25 && a.sampler.guidance_interval[1] == 1 && a.sampler.guidance_parallel == 0.5);
     ck_assert(a.sampler.turn_guidance == 1.5 && a.sampler.turn_steps == 6);
     ck_assert(a.sampler.window == 12 && a.sampler.sink == -1 && a.sampler.context_time == 0.04 && !a.sampler.last_step);
+    ck_assert(a.sampler.change_noise == 0.02 && a.sampler.retouch_time == 0.7 && a.sampler.retouch_change == 4);
     ck_assert(a.nspread == 2 && a.spread[1] == 2 && a.spread_next[1] == 0.25);
     ck_assert(a.has_still && a.still[3] == 4 && a.still_bias[1] == 6);
 }
@@ -134,6 +136,8 @@ START_TEST(test_refused)
         { "\"sampler\": {\"sink\": -1}", "sampler.sink" },
         { "\"sampler\": {\"context_time\": 40}", "sampler.context_time" },
         { "\"sampler\": {\"change_noise\": -1}", "sampler.change_noise" },
+        { "\"sampler\": {\"retouch_time\": 1.5}", "sampler.retouch_time" },
+        { "\"sampler\": {\"retouch_change\": -4}", "sampler.retouch_change" },
         { "\"sampler\": {\"cache\": \"none\"}", "sampler.cache is \"none\"; wanted: \"clean\" or \"last-step\"" },
         { "\"sampler\": {\"timesteps\": [500, 500]}", "entry 1 of sampler.timesteps is 500" },
         { "\"sampler\": {\"timesteps\": [0]}", "entry 0 of sampler.timesteps is 0" },

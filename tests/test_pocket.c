@@ -181,6 +181,40 @@ START_TEST(test_pocket_continue)
 }
 END_TEST
 
+#define RETOUCH "\"retouch_time\": 0.7,"
+
+/* What goes somewhere is drawn once more, of later frames only; the weights that do it must be there. */
+START_TEST(test_pocket_retouch)
+{
+    const size_t picture = 3 * 128 * 72;
+    char dir[] = "/tmp/sora-pocket-XXXXXX", alone[] = "/tmp/sora-pocket-XXXXXX";
+    sora_options o;
+    sora_session *s;
+    sora_error err = { 0 };
+    struct film with, without;
+    double e;
+
+    pocket_with(dir, RETOUCH, "");
+    pocket_options(&o);
+    o.prompt = "a red balloon drifting left over green hills";
+    o.frames = 9;
+    with = must_shoot(&o);
+    o.model = dir;
+    without = must_shoot(&o);
+    ck_assert_mem_eq(with.rgb, without.rgb, picture * sizeof(float));
+    e = rel_l2(with.rgb + 8 * picture, without.rgb + 8 * picture, picture);
+    ck_assert_msg(e > 0.002 && e < 0.3, "it changes the ninth frame by %g", e);
+    film_free(&with);
+    film_free(&without);
+    remove_folder(dir);
+    pocket_with(alone, "\"lora_next\": \"lora.safetensors\",", "");
+    o.model = alone;
+    ck_assert_int_eq(sora_session_open(&s, &o, &err), SORA_ERR_MODEL);
+    ck_assert_msg(strstr(err.text, "sampler.retouch_time is there, lora_next is not") != NULL, "%s", err.text);
+    remove_folder(alone);
+}
+END_TEST
+
 /* In dir: of rank 1, to one layer, `size` times as large as others. */
 static void write_additions(const char *dir, float size)
 {
@@ -201,13 +235,15 @@ static struct film shoot_with_additions(const sora_options *o, float size)
     return must_shoot(o);
 }
 
-/* In place of the shipped additions none, or the file of write_additions() as what `key` says. */
+/* In place of the shipped additions none, or the file of write_additions() as what `key` says; nothing is retouched, which takes both. */
 static void pocket_with_additions(char *dir, const char *key)
 {
-    char with[100] = "";
+    char with[100] = "", about[100];
 
     if (key) snprintf(with, sizeof with, "\"%s\": \"more.safetensors\",", key);
     pocket_with(dir, "\"lora\": \"lora-first.safetensors\",\n  \"lora_next\": \"lora.safetensors\",", with);
+    snprintf(about, sizeof about, "%s/sora.json", dir);
+    change_value(about, RETOUCH, "", about);
 }
 
 /* Additions of nothing: the frames without any; of something: others, from the same noise. As lora_next they leave the first frame
@@ -362,14 +398,14 @@ START_TEST(test_pocket_turn_every)
 }
 END_TEST
 
-#define OWN_INTERVAL "\"guidance_interval\": [0.25, 0.95]"
+#define OWN_INTERVAL "\"guidance_interval\": [0.28, 0.95]"
 
 /* Where no step is within the interval, there is no guidance; where all are, there is more of it. */
 START_TEST(test_pocket_interval)
 {
     static const char *const change[][2] = {
         { OWN_INTERVAL, OWN_INTERVAL }, { OWN_INTERVAL, "\"guidance_interval\": [0, 1]" },
-        { OWN_INTERVAL, "\"guidance_interval\": [0.96, 0.965]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
+        { OWN_INTERVAL, "\"guidance_interval\": [0.97, 0.98]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
         { "\"guidance_parallel\": 0.8", "\"guidance_parallel\": 1" },
     };
     struct film f[SR_COUNT(change)];
@@ -457,5 +493,5 @@ START_TEST(test_pocket_cancel)
 END_TEST
 
 RUN_TESTS("pocket", test_pocket_reference, test_pocket, test_pocket_samplers, test_pocket_continue, test_pocket_lora,
-          test_pocket_motion, test_pocket_recall, test_pocket_turn, test_pocket_turn_every, test_pocket_interval, test_pocket_guidance,
-          test_pocket_cancel)
+          test_pocket_retouch, test_pocket_motion, test_pocket_recall, test_pocket_turn, test_pocket_turn_every, test_pocket_interval,
+          test_pocket_guidance, test_pocket_cancel)

@@ -353,6 +353,22 @@ START_TEST(test_settle)
 }
 END_TEST
 
+/* Two frames of 3 x 4 patches, one of which has changed in the first: it and those around it take their share, the others stay. */
+START_TEST(test_retouch)
+{
+    const struct sr_precondition p = { .C = 2 };
+    float from[192], x[192], most[24] = { [1] = 8, [23] = 2 };
+
+    for (int i = 0; i < 192; i++) from[i] = (float)i, x[i] = (float)i + 1;
+    sr_precondition_retouch(&p, x, from, 2, most, 2, 6, 8);
+    for (int i = 0; i < 192; i++) {
+        const int row = i / 8 % 6, column = i % 8;
+        const bool around = i % 96 < 48 && row < 4 && column < 6;
+        ck_assert_msg(fabsf(x[i] - from[i] - (around ? 0.75f : 0)) < 1e-5, "%d: %g, was %g", i, x[i], from[i]);
+    }
+}
+END_TEST
+
 /* Against diffusers: with none, half and all of the difference's part along the estimate; and with one channel's unit for both. */
 START_TEST(test_guide)
 {
@@ -391,4 +407,4 @@ START_TEST(test_guide_nothing)
 END_TEST
 
 RUN_TESTS("sampler", test_euler, test_unipc, test_reset, test_renoise, test_renoise_until, test_presets, test_refused, test_config,
-          test_precondition, test_stand_still, test_settle, test_guide, test_guide_nothing)
+          test_precondition, test_stand_still, test_settle, test_retouch, test_guide, test_guide_nothing)

@@ -15,7 +15,7 @@ enum { SCHEDULE_KEYS = 8 };     /* of the next, the first ones: they make a sche
 static const char *const sampler_keys[] = {
     "kind", "shift", "first_steps", "next_steps", "turn_steps", "first_timesteps", "timesteps", "renoise_until",
     "first_guidance", "next_guidance", "turn_guidance", "guidance_interval", "guidance_parallel", "window", "sink", "context_time",
-    "change_noise", "turn_every", "cache",
+    "change_noise", "retouch_time", "retouch_change", "turn_every", "cache",
 };
 
 /* The name of a file beside this one. */
@@ -197,6 +197,8 @@ static sora_result read_sampler(struct sr_about_sampler *s, const struct sr_conf
     if ((r = sr_config_int(c, "sampler.turn_every", 0, 1 << 30, &s->turn_every, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.context_time", 0, 1, &s->context_time, err)) < 0) return r;
     if ((r = sr_config_float(c, "sampler.change_noise", 0, 1e6, &s->change_noise, err)) < 0) return r;
+    if ((r = sr_config_float(c, "sampler.retouch_time", 0, 1, &s->retouch_time, err)) < 0) return r;
+    if ((r = sr_config_float(c, "sampler.retouch_change", 0, 1e6, &s->retouch_change, err)) < 0) return r;
     word = 0;
     r = read_word(c, path, "sampler.cache", caches, 2, "\"clean\" or \"last-step\"", &word, err);
     s->last_step = word == 1;

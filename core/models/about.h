@@ -60,6 +60,8 @@ struct sr_about {
         int64_t turn_every;     /* latent frames; 0: never */
         double context_time;    /* 0..1 */
         double change_noise;    /* precondition.h; 0: none */
+        double retouch_time;    /* 0..1, denoise.c; 0: none */
+        double retouch_change;  /* precondition.h */
         bool last_step;         /* "cache": "last-step" */
     } sampler;
 };

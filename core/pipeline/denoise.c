@@ -92,6 +92,31 @@ static bool all_finite(const float *x, size_t n)
     return bad == 0;
 }
 
+/*
+ * What goes somewhere in d->x once more, as the first chunks' model sees it behind noise: alone, without the past.  An estimate in one
+ * step is a mean of what could be, so that what moves loses a part of itself in every frame, and it is this that makes it whole.
+ * k: the number of the noise.  Reference: Meng et al., "SDEdit", 2022.
+ */
+static sora_result retouch(struct sr_diffusion *d, int64_t chunk, int k, int64_t at, sora_error *err)
+{
+    const double t = d->about.sampler.retouch_time;
+    const size_t n = chunk_size(d);
+    float told[SR_MAX_CHUNK];
+    const struct sr_model_input in = { .x = d->u, .F = d->F, .t = told, .first_frame = at };
+    sora_result r;
+
+    for (size_t f = 0; f < d->F; f++) told[f] = (float)(1000 * t);
+    if ((r = noise(d, d->u, chunk, k, err)) < 0) return r;
+    for (size_t i = 0; i < n; i++) d->u[i] = (float)((1 - t) * d->x[i] + t * d->u[i]);
+    sr_model_reset(d->first_model);
+    if ((r = sr_model_forward(d->c, d->first_model, 0, &in, d->v, err)) < 0) return r;
+    sr_precondition_velocity(&d->pre, d->v, d->u, NULL, t, n / d->C);
+    for (size_t i = 0; i < n; i++) d->u[i] = (float)(d->u[i] - t * d->v[i]);
+    sr_precondition_retouch(&d->pre, d->u, d->x, d->about.sampler.retouch_change, d->most, d->F, d->H, d->W);
+    memcpy(d->x, d->u, n * sizeof *d->x);
+    return SORA_OK;
+}
+
 sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t chunk, int64_t at, const float *prior,
                        const struct sr_sink *sink, sora_error *err)
 {
@@ -118,6 +143,7 @@ sora_result sr_denoise(struct sr_diffusion *d, struct sr_sampling *s, int64_t ch
         if (d->most) memset(d->most, 0, n / d->C / 4 * sizeof *d->most);
     } else if (d->most) {
         sr_precondition_settle(&d->pre, d->x, prior, d->about.sampler.change_noise, d->most, d->F, d->H, d->W);
+        if (d->about.sampler.retouch_time > 0) return retouch(d, chunk, steps, at, err);
     }
     return SORA_OK;
 }

@@ -35,7 +35,8 @@ static sora_result load_buffers(struct sr_diffusion *d, sora_error *err)
     if ((r = sr_sampler_open(&d->next.sampler, &d->next.schedule, n, err)) < 0) return r;
     if ((r = sr_sampler_open(&d->turned.sampler, &d->turned.schedule, n, err)) < 0) return r;
     if (d->has_prior && (r = alloc(&d->prior, n, err)) < 0) return r;
-    if (d->about.sampler.change_noise > 0 && (r = alloc(&d->most, n / d->C / 4, err)) < 0) return r;
+    if ((d->about.sampler.change_noise > 0 || d->about.sampler.retouch_time > 0) && (r = alloc(&d->most, n / d->C / 4, err)) < 0)
+        return r;
     if (d->sc.change != SR_CHANGE_RECACHE && !d->first_model) return SORA_OK;
     d->past_frames = d->F + (size_t)(d->sc.window + d->sc.sink);
     if ((r = alloc(&d->past, frame * d->past_frames, err)) < 0 || d->sc.change != SR_CHANGE_RECACHE) return r;

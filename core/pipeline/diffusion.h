@@ -70,7 +70,7 @@ struct sr_diffusion {
     int64_t since_first;            /* chunks since one was */
     uint64_t firsts;                /* bit i: the chunk before the last i was */
     float *prior;                   /* [C, F, H, W] the sample of the chunk before; NULL: not wanted */
-    float *most;                    /* [F, H/2, W/2] sr_precondition_settle(); NULL: not wanted */
+    float *most;                    /* [F, H/2, W/2] sr_precondition_settle(), ..._retouch(); NULL: not wanted */
     float *past, *again;            /* [past_frames, C, H, W] a ring, and room for it as [C, F, H, W]; NULL: not wanted */
     size_t past_frames;
 

@@ -76,7 +76,8 @@ static double work(const struct sr_diffusion *d)
     const double chunks = !d->stream || !frames ? 1 : (double)SR_CEIL_DIV(frames, d->base.info.chunk);
 
     if (d->decode_only) return vae * (double)d->F;
-    return chunks * ((passes(s) + (d->stream && !d->sc.last_step)) * pass_flop(d) + vae * (double)d->F);
+    return chunks * ((passes(s) + (d->stream && !d->sc.last_step) + (d->about.sampler.retouch_time > 0)) * pass_flop(d) +
+                     vae * (double)d->F);
 }
 
 /* Where first chunks have a model of their own, there are two. */

@@ -32,14 +32,34 @@ void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size
     }
 }
 
+/* Where the next patch is, by the first of its four. */
+static size_t next_patch(size_t at, size_t W)
+{
+    return at + (at % W == W - 2 ? W + 2 : 2);
+}
+
+/* x = from + gain (x - from) in the patch at `at`; gain: Wiener's, of what is as large as m where `noise` of it is error. */
+static void keep_share(const struct sr_precondition *p, float *x, const float *from, size_t at, size_t channel, size_t W, double m,
+                       double noise)
+{
+    const size_t patch[4] = { at, at + 1, at + W, at + W + 1 };
+    const double gain = m > noise ? 1 - noise / m : 0;
+
+    for (size_t ch = 0; ch < p->C; ch++)
+        for (int i = 0; i < 4; i++) {
+            const size_t k = ch * channel + patch[i];
+            x[k] = (float)(from[k] + gain * ((double)x[k] - from[k]));
+        }
+}
+
 void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, float *most, size_t F, size_t H,
                             size_t W)
 {
     const size_t channel = F * H * W;
 
-    for (size_t at = 0; at < channel; at += at % W == W - 2 ? W + 2 : 2) {      /* the first of each patch's four */
+    for (size_t at = 0; at < channel; at = next_patch(at, W), most++) {
         const size_t patch[4] = { at, at + 1, at + W, at + W + 1 };
-        double e = 0, gain;
+        double e = 0;
 
         for (size_t ch = 0; ch < p->C; ch++)
             for (int i = 0; i < 4; i++) {
@@ -48,12 +68,27 @@ void sr_precondition_settle(const struct sr_precondition *p, float *x, const flo
                 e += change * change;
             }
         *most = SR_MAX(*most, (float)(e / (4.0 * (double)p->C)));
-        gain = *most > noise ? 1 - noise / *most : 0;
-        most++;
-        for (size_t ch = 0; ch < p->C; ch++)
-            for (int i = 0; i < 4; i++) {
-                const size_t k = ch * channel + patch[i];
-                x[k] = (float)(mu[k] + gain * ((double)x[k] - mu[k]));
-            }
+        keep_share(p, x, mu, at, channel, W, *most, noise);
     }
+}
+
+/* The largest m of patch k of all those of frames of h x w patches, and of those around it in its frame. */
+static double largest_around(const float *most, size_t k, size_t h, size_t w)
+{
+    const size_t x = k % w, y = k / w % h;
+    const float *frame = most + k / (h * w) * h * w;
+    double m = 0;
+
+    for (size_t i = y - (y > 0); i < SR_MIN(y + 2, h); i++)
+        for (size_t j = x - (x > 0); j < SR_MIN(x + 2, w); j++) m = SR_MAX(m, (double)frame[i * w + j]);
+    return m;
+}
+
+void sr_precondition_retouch(const struct sr_precondition *p, float *x, const float *from, double change, const float *most, size_t F,
+                             size_t H, size_t W)
+{
+    size_t k = 0;
+
+    for (size_t at = 0; at < F * H * W; at = next_patch(at, W), k++)
+        keep_share(p, x, from, at, F * H * W, W, largest_around(most, k, H / 2, W / 2), change);
 }

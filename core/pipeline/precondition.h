@@ -44,5 +44,13 @@ void sr_precondition_stand_still(const struct sr_precondition *p, float *x, size
  */
 void sr_precondition_settle(const struct sr_precondition *p, float *x, const float *mu, double noise, float *most, size_t F, size_t H,
                             size_t W);
+/*
+ * Of x, another estimate of the frame `from`, what is where something large goes somewhere: in patches that have changed by much more
+ * than `change`, in units of m above, or next to such a one.  So a subject is in, but not the ground under a camera that pans.
+ *
+ *   x = from + max(0, 1 - change / m') (x - from),    m': the largest m of the 3x3 patches around, as settle() left it
+ */
+void sr_precondition_retouch(const struct sr_precondition *p, float *x, const float *from, double change, const float *most, size_t F,
+                             size_t H, size_t W);
 
 #endif

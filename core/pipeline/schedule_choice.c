@@ -68,6 +68,9 @@ static sora_result check_stream(const struct sr_diffusion *d, sora_error *err)
     if (s->change_noise > 0 && !d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: sampler.change_noise is there; wanted: a model with spread_next, whose "
                        "frames are changes of the one before", folder);
+    if (s->retouch_time > 0 && !(d->has_prior && d->about.lora_next[0]))
+        return sr_fail(err, SORA_ERR_MODEL, "%s/sora.json: sampler.retouch_time is there, %s is not; wanted: both", folder,
+                       d->has_prior ? "lora_next" : "spread_next");
     if (sc->change == SR_CHANGE_RECACHE && d->has_prior)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s/sora.json: prompt_change is \"re-cache\"; pocket models can "
                        "\"restart\", \"continue\" or \"turn\"", folder);

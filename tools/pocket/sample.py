@@ -99,6 +99,18 @@ def settled(x, mu, spread, noise, most):
     return mu + gain[:, :, None] * (x - mu), most
 
 
+@torch.no_grad()
+def retouched(model, x, most, change, t, noise, text, rope, **more):
+    """x [B, 1, C, H, W] with what goes somewhere in it as model, which draws first frames, sees it behind noise of time t, alone: an
+    estimate in one step is a mean of what could be, so that it loses a part of itself in every frame. Meng et al., "SDEdit", 2022.
+    It is where in a patch, or one beside it, the largest change, most of settled(), is more than `change`."""
+    largest = torch.nn.functional.max_pool2d(most, 3, 1, 1).clamp_min(max(change, 1e-9))
+    gain = (1 - change / largest).repeat_interleave(2, -1).repeat_interleave(2, -2)[:, :, None]
+    time = x.new_full((len(x), 1), t)
+    y, _ = model.estimate(torch.lerp(x, noise, t), time, torch.zeros_like(x), time < 0, text, rope, **more)
+    return x + gain * (y - x)
+
+
 def joined(caches, new, window):
     """Keys and values of the last frames: those of the caches, and those of one more."""
     return new if caches is None else [
@@ -153,6 +165,8 @@ def generate(e, text, empty, frames, noise, sampler, change=None):
             x, most = standing_still(x, e.still), torch.zeros(b, 1, ROWS // 2, COLUMNS // 2)
         else:
             x, most = settled(x, mu, model.spread_next, sampler["change_noise"], most)
+            if (t := sampler["retouch_time"]) > 0:
+                x = retouched(e.model, x, most, sampler["retouch_change"], t, noise(f, steps), text, rope)
         done.append(x)
         begun += [f] if begins else []
         _, new = e.next.estimate(x, torch.full((b, 1), sampler["context_time"]), mu, known, text, rope, caches)

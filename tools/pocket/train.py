@@ -35,7 +35,7 @@ from make_data import STREAM_LATENTS
 from muon import Muon
 from pocket import SHAPE, Pocket
 from precision import Product, best_dtype
-from sample import settled
+from sample import retouched, settled
 from tokenizer import Tokenizer
 from transformer import rope_tables
 from world import MOTIONS
@@ -51,6 +51,7 @@ LEAST_LOSS = 0.002                  # of frames of streams: what the model errs 
 TOLD_TIME = 0.04                    # what the pass that fills the cache is told at run time
 GUESS_NOISE = 0.12                  # most noise on the frame before
 CHANGE_NOISE = 0.02                 # `change_noise` of sora.json
+RETOUCH_TIME, RETOUCH_CHANGE = 0.7, 4.0                         # `retouch_time`, `retouch_change` there
 FADED, TRAIL = 0.9, 0.6             # most of the subject that is gone, and that stays where it was
 OWN_START = 0.7                     # most noise of what first frames are made of in streams
 MEND_FROM = 0.4                     # least time of mistakes
@@ -236,6 +237,8 @@ class Stage:
                                      dict(x0=now.x0 + off, mu=mu, caches=caches, place=place))
                 yield loss, 1 / (loss.detach() + LEAST_LOSS), t
                 z, most = settled(z.detach(), mu, model.spread_next, CHANGE_NOISE, most)
+                z = retouched(first, z, most, RETOUCH_CHANGE, RETOUCH_TIME, dice.normal(*z.shape), text, rope, place=place,
+                              which=now.which)
                 z = damaged(dice, z, mu, here & floats)
             if at < self.length - 1:
                 time = torch.full(now.known.shape, TOLD_TIME, device=self.device)
