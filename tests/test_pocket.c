@@ -405,7 +405,7 @@ START_TEST(test_pocket_interval)
 {
     static const char *const change[][2] = {
         { OWN_INTERVAL, OWN_INTERVAL }, { OWN_INTERVAL, "\"guidance_interval\": [0, 1]" },
-        { OWN_INTERVAL, "\"guidance_interval\": [0.97, 0.98]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
+        { OWN_INTERVAL, "\"guidance_interval\": [0.96, 0.965]" }, { "\"first_guidance\": 2.5", "\"first_guidance\": 1" },
         { "\"guidance_parallel\": 0.8", "\"guidance_parallel\": 1" },
     };
     struct film f[SR_COUNT(change)];

@@ -31,7 +31,7 @@ SAMPLER = {
     "kind": "renoise",              # two subjects in half as many pictures as with euler
     "renoise_until": 0.7,           # while the layout forms: what is drawn last, rain and shapes, it would only harm
     "shift": 3.0,
-    "first_steps": 10,
+    "first_steps": 12,
     "first_guidance": 2.5,
     "guidance_interval": [0.28, 0.95],  # earlier it makes doubles, later it changes nothing and takes as long
     "guidance_parallel": 0.8,           # more burns out, with less falling snow is lost
@@ -42,7 +42,7 @@ SAMPLER = {
     "context_time": 0.04,           # time told to the pass that fills the cache; its input carries no noise
     "change_noise": 0.02,           # spread_next's: what stands still stays, in place of collecting errors
     "retouch_time": 0.7,            # without, subjects that go somewhere fade; less mends less, more forgets what they were
-    "retouch_change": 4.0,          # spread_next's: less takes the ground under a camera that pans for a subject
+    "retouch_change": 8.0,          # spread_next's: less takes the ground under a camera that pans for a subject
     "turn_every": 20,               # latent frames after which one is drawn as a first one: what drifted is forgotten
 }
 HEAD = 64
