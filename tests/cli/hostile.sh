@@ -223,7 +223,8 @@ if [ -e "$p/sora.json" ]; then
     pocket 'c["family"] = "wan"' "not supported yet"
     pocket 'del c["position_waves"]' position_waves
     pocket 'c["position_waves"].append(9)' waves
-    pocket 'del c["lora_next"]; c["lora"] = "more.safetensors"' m/more.safetensors
+    pocket 'del c["lora_next"]' "sampler.retouch_time is there, lora_next is not; wanted: both"
+    pocket 'del c["lora_next"]; c["lora"] = "more.safetensors"; del c["sampler"]["retouch_time"]' m/more.safetensors
     pocket 'c["lora_next"] = "more.safetensors"' m/more.safetensors
     pocket 'c["lora"] = "more.safetensors"' m/more.safetensors
     pocket 'c["lora_next"] = "README.md"' m/README.md
