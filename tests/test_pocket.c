@@ -183,35 +183,34 @@ END_TEST
 
 #define RETOUCH "\"retouch_time\": 0.7,"
 
-/* What goes somewhere is drawn once more, of later frames only; the weights that do it must be there. */
-START_TEST(test_pocket_retouch)
+/* Without this line of sora.json the first frame is the same, bit by bit, and the ninth another one, but no other picture. */
+static void changes_later_frames(const char *said, const char *prompt)
 {
     const size_t picture = 3 * 128 * 72;
-    char dir[] = "/tmp/sora-pocket-XXXXXX", alone[] = "/tmp/sora-pocket-XXXXXX";
+    char dir[] = "/tmp/sora-pocket-XXXXXX";
     sora_options o;
-    sora_session *s;
-    sora_error err = { 0 };
     struct film with, without;
     double e;
 
-    pocket_with(dir, RETOUCH, "");
+    pocket_with(dir, said, "");
     pocket_options(&o);
-    o.prompt = "a red balloon drifting left over green hills";
+    o.prompt = prompt;
     o.frames = 9;
     with = must_shoot(&o);
     o.model = dir;
     without = must_shoot(&o);
     ck_assert_mem_eq(with.rgb, without.rgb, picture * sizeof(float));
     e = rel_l2(with.rgb + 8 * picture, without.rgb + 8 * picture, picture);
-    ck_assert_msg(e > 0.002 && e < 0.3, "it changes the ninth frame by %g", e);
+    ck_assert_msg(e > 0.002 && e < 0.5, "%s changes the ninth frame by %g", said, e);
     film_free(&with);
     film_free(&without);
     remove_folder(dir);
-    pocket_with(alone, "\"lora_next\": \"lora.safetensors\",", "");
-    o.model = alone;
-    ck_assert_int_eq(sora_session_open(&s, &o, &err), SORA_ERR_MODEL);
-    ck_assert_msg(strstr(err.text, "sampler.retouch_time is there, lora_next is not") != NULL, "%s", err.text);
-    remove_folder(alone);
+}
+
+/* What goes somewhere is drawn once more. */
+START_TEST(test_pocket_retouch)
+{
+    changes_later_frames(RETOUCH, "a red balloon drifting left over green hills");
 }
 END_TEST
 
@@ -287,25 +286,7 @@ END_TEST
 /* The filters of the latent before say nothing of a first frame, and much of the others. */
 START_TEST(test_pocket_motion)
 {
-    const size_t picture = 3 * 128 * 72;
-    char dir[] = "/tmp/sora-pocket-XXXXXX";
-    sora_options o;
-    struct film with, without;
-    double e;
-
-    pocket_with(dir, "\"motion\": \"motion.safetensors\",", "");
-    pocket_options(&o);
-    o.prompt = "hills, camera pans left";
-    o.frames = 9;
-    with = must_shoot(&o);
-    o.model = dir;
-    without = must_shoot(&o);
-    ck_assert_mem_eq(with.rgb, without.rgb, picture * sizeof(float));
-    e = rel_l2(with.rgb + 8 * picture, without.rgb + 8 * picture, picture);
-    ck_assert_msg(e > 0.002 && e < 0.5, "the filters change the ninth frame by %g", e);
-    film_free(&with);
-    film_free(&without);
-    remove_folder(dir);
+    changes_later_frames("\"motion\": \"motion.safetensors\",", "hills, camera pans left");
 }
 END_TEST
 
