@@ -118,7 +118,7 @@ static const struct parity parities[] = {
     { "vae_tiny_wan21.safetensors", "vae_tiny_wan21_ref.safetensors", "latents", "taew2_1", 8 },
     { "vae_tiny_wan22.safetensors", "vae_tiny_wan22_ref.safetensors", "latents", "taew2_2", 16 },
     { "vae_block", "vae_block_ref.safetensors", "latents", "block", 4 },
-    { "vae_block_refined", "vae_block_refined_ref.safetensors", "latents", "block", 4 },
+    { "vae_block_refined", "vae_block_refined_ref.safetensors", "latents", "block", 2 },
 };
 
 static void check_parity(const struct parity *p, enum sr_type act, unsigned cpu, double tolerance)
@@ -300,8 +300,9 @@ static void remove_folder(void)
 
 #define WAN "{\"_class_name\": \"AutoencoderKLWan\", "
 #define BLOCK "{\"_class_name\": \"SoraBlockDecoder\", \"latent_channels\": 24"
-#define REFINED "{\"_class_name\": \"SoraBlockDecoder\", \"latent_channels\": 5, \"pixel_shuffle\": 4, " \
-                "\"refine_widths\": "
+#define NETWORK BLOCK ", \"refine_width\": 96, \"refine_inner\": 192"
+#define REFINED "{\"_class_name\": \"SoraBlockDecoder\", \"latent_channels\": 5, \"pixel_shuffle\": 2, " \
+                "\"refine_kernel\": 5, \"refine_width\": 16, \"refine_inner\": "
 
 START_TEST(test_configs)
 {
@@ -332,22 +333,21 @@ START_TEST(test_configs)
         { BLOCK ", \"padding_mode\": \"zeros\"}", "padding_mode", SORA_ERR_UNSUPPORTED },
         { BLOCK ", \"frames_per_latent\": 1000}", "frames_per_latent", SORA_ERR_MODEL },
         { BLOCK ", \"first_frames_dropped\": 0}", "first_frames_dropped", SORA_ERR_UNSUPPORTED },
-        { BLOCK ", \"refine_blocks\": 2}", "refine_blocks", SORA_ERR_UNSUPPORTED },
         { BLOCK ", \"output_range\": [0, 1]}", "output_range", SORA_ERR_UNSUPPORTED },
         { BLOCK ", \"channel_order\": [\"rgb\", \"frame\", \"y\", \"x\"]}", "channel_order", SORA_ERR_UNSUPPORTED },
-        { BLOCK ", \"refine_widths\": [192, 96, 48], \"refine_blocks\": [3, 2, 1]}", NULL, SORA_OK },
-        { BLOCK ", \"refine_widths\": [192, 96], \"refine_blocks\": [3, 2, 1]}", "2 levels", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [192]}", "refine_blocks", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [], \"refine_blocks\": []}", "0 levels", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [192], \"refine_blocks\": 3}", "refine_blocks", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": 192, \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [0], \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [1e9], \"refine_blocks\": [3]}", "refine_widths", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [9], \"refine_blocks\": [99]}", "refine_blocks", SORA_ERR_MODEL },
-        { BLOCK ", \"refine_widths\": [9, 9, 9, 9, 9], \"refine_blocks\": [1, 1, 1, 1, 1]}", "refine_widths",
-          SORA_ERR_MODEL },
-        { BLOCK ", \"pixel_shuffle\": 6, \"refine_widths\": [9, 9, 9], \"refine_blocks\": [1, 1, 1]}",
-          "pixel_shuffle", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_blocks\": 0}", NULL, SORA_OK },
+        { BLOCK ", \"refine_width\": 96}", NULL, SORA_OK },
+        { NETWORK ", \"refine_blocks\": 2}", NULL, SORA_OK },
+        { NETWORK ", \"refine_blocks\": 2, \"refine_kernel\": 5}", NULL, SORA_OK },
+        { NETWORK ", \"refine_blocks\": 2, \"refine_kernel\": 4}", "refine_kernel", SORA_ERR_MODEL },
+        { NETWORK ", \"refine_blocks\": 2, \"refine_kernel\": 11}", "refine_kernel", SORA_ERR_MODEL },
+        { NETWORK ", \"refine_blocks\": 99}", "refine_blocks", SORA_ERR_MODEL },
+        { NETWORK ", \"refine_blocks\": [2]}", "refine_blocks", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_blocks\": 2}", "\"refine_width\"", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_width\": 96, \"refine_blocks\": 2}", "\"refine_inner\"", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_width\": 0}", "refine_width", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_width\": 1e9}", "refine_width", SORA_ERR_MODEL },
+        { BLOCK ", \"refine_width\": 96, \"refine_inner\": -1}", "refine_inner", SORA_ERR_MODEL },
         { "{\"_class_name\": \"SoraBlockDecoder\"}", "latent_channels", SORA_ERR_MODEL },
         { "{\"_class_name\": \"AutoencoderKL\"}", "AutoencoderKL", SORA_ERR_UNSUPPORTED },
         { "{}", "_class_name", SORA_ERR_UNSUPPORTED },
@@ -384,10 +384,9 @@ START_TEST(test_wrong_weights)
     static const struct {
         const char *text, *says;
     } networks[] = {
-        { REFINED "[16, 8], \"refine_blocks\": [2, 1]}", NULL },
-        { REFINED "[16, 8], \"refine_blocks\": [2, 2]}", "refine.stages.1.1.conv1.weight" },
-        { REFINED "[16, 16], \"refine_blocks\": [2, 1]}", "refine.up.0.weight" },
-        { REFINED "[16], \"refine_blocks\": [2]}", "refine.conv_out.weight" },
+        { REFINED "24, \"refine_blocks\": 2}", NULL },
+        { REFINED "24, \"refine_blocks\": 3}", "refine.blocks.2.fc1.weight" },
+        { REFINED "25, \"refine_blocks\": 2}", "refine.blocks.0.fc1.weight" },
     };
     struct sr_ctx *c = ctx_of(SR_F32, 1, ~0u);
     struct sr_vae *v = (void *)&c;      /* must be overwritten */

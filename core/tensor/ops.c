@@ -152,20 +152,38 @@ void sr_convert(struct sr_ctx *c, struct sr_tensor *to, const struct sr_tensor *
     sr_op_done(c, SR_REORDER, start, 0);
 }
 
-void sr_neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first, float scale)
+/* i - less, or the nearest of 0 .. n - 1 */
+static size_t inside(size_t i, size_t less, size_t n)
+{
+    return i < less ? 0 : SR_MIN(i - less, n - 1);
+}
+
+/* at NULL: positions first, first + 1, ... */
+static void neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first,
+                       const uint32_t *at, size_t k, float scale)
 {
     const double start = sr_now();
 
     if (!f32_rows(c, x, "neighbours") || sr_ctx_skip(c)) return;
 #pragma omp parallel for schedule(static) num_threads(c->threads) if (x->rows * x->cols >= SR_OMP_MIN)
-    for (size_t i = first * W; i < first * W + x->rows; i++) {
-        float *row = sr_row(x, i - first * W);
-        const size_t ys[] = { i / W ? i / W - 1 : 0, i / W, SR_MIN(i / W + 1, H - 1) };
-        const size_t xs[] = { i % W ? i % W - 1 : 0, i % W, SR_MIN(i % W + 1, W - 1) };
-        size_t at[9];
-        for (size_t k = 0; k < 9; k++) at[k] = ys[k / 3] * W + xs[k % 3];
-        for (size_t ch = 0; ch < x->cols / 9; ch++)
-            for (size_t k = 0; k < 9; k++) *row++ = z[ch * plane + at[k]] * scale;
+    for (size_t r = 0; r < x->rows; r++) {
+        const size_t i = at ? at[r] : first + r;
+        float *row = sr_row(x, r);
+        size_t from[SR_KERNEL_MAX * SR_KERNEL_MAX];
+        for (size_t j = 0; j < k * k; j++) from[j] = inside(i / W + j / k, k / 2, H) * W + inside(i % W + j % k, k / 2, W);
+        for (size_t ch = 0; ch < x->cols / (k * k); ch++)
+            for (size_t j = 0; j < k * k; j++) *row++ = z[ch * plane + from[j]] * scale;
     }
     sr_op_done(c, SR_REORDER, start, 0);
+}
+
+void sr_neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first, float scale)
+{
+    neighbours(c, x, z, plane, H, W, first * W, NULL, 3, scale);
+}
+
+void sr_neighbours_at(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, const uint32_t *at,
+                      size_t kernel, float scale)
+{
+    neighbours(c, x, z, plane, H, W, 0, at, kernel, scale);
 }

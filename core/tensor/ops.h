@@ -91,6 +91,10 @@ void sr_convert(struct sr_ctx *c, struct sr_tensor *to, const struct sr_tensor *
  * x [rows * W, 9 C] f32, from row `first` of z on, as the weights [out, C, 3, 3] want them, times scale.
  */
 void sr_neighbours(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, size_t first, float scale);
+/* The same of k x k, k = kernel, odd, for the positions `at` [x->rows] of z alone (row * W + column): x [rows, C k k], k <= 9. */
+enum { SR_KERNEL_MAX = 9 };
+void sr_neighbours_at(struct sr_ctx *c, struct sr_tensor *x, const float *z, size_t plane, size_t H, size_t W, const uint32_t *at,
+                      size_t kernel, float scale);
 
 /* ---- Attention ---- */
 

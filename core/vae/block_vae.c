@@ -10,7 +10,7 @@
 #include "vae/decoder.h"
 
 enum {
-    FRAMES_MAX = 16,
+    FRAMES_MAX = SR_REFINE_FRAMES,
     BAND = 192          /* latent pixels, about: what lies between latents and picture need not be as large as the picture */
 };
 
@@ -18,7 +18,7 @@ struct block_vae {
     struct sr_vae vae;
     struct sr_block_shape shape;
     struct sr_linear *layer[FRAMES_MAX];        /* of each picture: [3 * side * side, 9 C] */
-    struct sr_refine refine;            /* used where shape.refine.levels is not 0 */
+    struct sr_refine refine;            /* used where shape.refine.width is not 0 */
 };
 
 /* The string items of list `key` must be these n. */
@@ -41,9 +41,8 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
                                   sora_error *err)
 {
     static const char *const order[] = { "frame", "rgb", "y", "x" };
-    int64_t channels = 0, kernel = 3, frames = 4, dropped = 3, side = 16, refine = 0;
+    int64_t channels = 0, kernel = 3, frames = 4, dropped = 3, side = 16;
     double scale = 1, range[2] = { -1, 1 };
-    const bool network = sr_config_has(c, "refine_widths");
     char padding[32] = "replicate";
     size_t n = 2;
     sora_result r;
@@ -53,7 +52,6 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
     if ((r = sr_config_int(c, "frames_per_latent", 1, FRAMES_MAX, &frames, err)) < 0) return r;
     if ((r = sr_config_int(c, "first_frames_dropped", 0, FRAMES_MAX, &dropped, err)) < 0) return r;
     if ((r = sr_config_int(c, "pixel_shuffle", 1, 64, &side, err)) < 0) return r;
-    if (!network && (r = sr_config_int(c, "refine_blocks", 0, 64, &refine, err)) < 0) return r;
     if ((r = sr_config_float(c, "scaling_factor", 1e-6, 1e6, &scale, err)) < 0) return r;
     if ((r = sr_config_floats(c, "output_range", range, 2, &n, err)) < 0) return r;
     if ((r = sr_config_string(c, "padding_mode", padding, sizeof padding, err)) < 0) return r;
@@ -67,13 +65,10 @@ sora_result sr_block_shape_config(struct sr_block_shape *s, const struct sr_conf
     if (dropped != frames - 1)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"first_frames_dropped\" is %lld of %lld; built in is all but "
                        "one", path, (long long)dropped, (long long)frames);
-    if (refine)
-        return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"refine_blocks\" is %lld without \"refine_widths\"", path,
-                       (long long)refine);
     if (n != 2 || range[0] != -1 || range[1] != 1)
         return sr_fail(err, SORA_ERR_UNSUPPORTED, "%s: \"output_range\" is not [-1, 1], which is built in", path);
     *s = (struct sr_block_shape){ (size_t)channels, (size_t)frames, (size_t)side, (float)(1 / scale), { 0 } };
-    return network ? sr_refine_shape_config(&s->refine, c, s->channels, s->frames, s->side, path, err) : SORA_OK;
+    return sr_refine_shape_config(&s->refine, c, s->channels, s->frames, s->side, path, err);
 }
 
 static size_t outputs(const struct sr_block_shape *s)
@@ -105,26 +100,6 @@ static void block_reset(struct sr_vae *vae)
 {
 }
 
-/* y [h W, (RGB, side, side)], rows of blocks from `first` on, += picture f of m [1, H', W', (frame, RGB, patch, patch)] there */
-static void add_refined(struct sr_ctx *c, const struct block_vae *v, const struct sr_tensor *y, size_t first,
-                        const struct sr_fmap *m, size_t f)
-{
-    const size_t side = v->shape.side, patch = v->shape.refine.patch, n = side / patch, from_row = first * n;
-    const double start = sr_now();
-
-    if (sr_ctx_skip(c)) return;
-#pragma omp parallel for schedule(static) num_threads(c->threads)
-    for (size_t r = 0; r < y->rows / v->vae.W * n; r++)
-        for (size_t col = 0; col < m->W; col++) {
-            const float *from = (const float *)m->data + ((from_row + r) * m->W + col) * m->C + f * 3 * patch * patch;
-            float *to = (float *)y->data + (r / n * v->vae.W + col / n) * y->stride + (r % n * side + col % n) * patch;
-            for (size_t p = 0; p < 3; p++)
-                for (size_t i = 0; i < patch; i++)
-                    for (size_t j = 0; j < patch; j++) to[(p * side + i) * side + j] += *from++;
-        }
-    c->prof.seconds[SR_ELEMENTWISE] += sr_now() - start;
-}
-
 /* Picture by picture, and each in bands: they would be most of what a session of a small model takes. */
 static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
@@ -132,9 +107,8 @@ static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, b
     const struct sr_block_shape *s = &v->shape;
     const struct sr_picture p = { .patch = s->side, .scale = 0.5f, .shift = 0.5f };
     const size_t mark = sr_scratch_mark(c), band = SR_MAX(BAND / vae->W, (size_t)1);
-    struct sr_fmap more = { 0 };
 
-    if (s->refine.levels) more = sr_refine(c, &v->refine, z, first, s->scale);
+    if (s->refine.width) sr_refine(c, &v->refine, z, first, s->scale);
     for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
         const size_t before = sr_scratch_mark(c);
         float *rgb = sr_picture_begin(c, vae);
@@ -145,7 +119,7 @@ static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, b
 
             sr_neighbours(c, x, z, vae->H * vae->W, vae->H, vae->W, row, s->scale);
             y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);              /* [h W, 3 * side * side] */
-            if (s->refine.levels) add_refined(c, v, y, row, &more, f);
+            if (s->refine.width) sr_refine_add(c, &v->refine, y, row, f);
             sr_picture_rows(c, vae, rgb, row, &(struct sr_fmap){ y->data, SR_F32, 1, h, vae->W, y->cols }, &p);
             sr_scratch_release(c, inner);
         }
@@ -178,5 +152,5 @@ void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr
         const struct sr_param wf = sr_param_part(&w, f * picture * in, picture * in), bf = sr_param_part(&b, f * picture, picture);
         l->result = sr_linear_open(l->c, &v->layer[f], &wf, &bf, &picture, 1, in, true, l->err);
     }
-    if (s->refine.levels) sr_refine_load(l, &v->refine, &s->refine, H, W);
+    if (s->refine.width) sr_refine_load(l, &v->refine, &s->refine, H, W);
 }

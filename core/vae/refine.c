@@ -3,223 +3,192 @@
 
 #include "vae/refine.h"
 
+static const float EPS = 1e-5f;         /* of the norms */
+
+enum { GROUP = 96 };                    /* positions that are worked on together */
+
 /* ---- Which one ---- */
 
 sora_result sr_refine_shape_config(struct sr_refine_shape *s, const struct sr_config *c, size_t channels, size_t frames,
                                    size_t side, const char *path, sora_error *err)
 {
-    int64_t width[SR_REFINE_LEVELS] = { 0 }, blocks[SR_REFINE_LEVELS] = { 0 };
-    size_t n = 0, m = 0;
+    int64_t width = 0, inner = 0, blocks = 0, kernel = 3;
     sora_result r;
 
     memset(s, 0, sizeof *s);
-    if ((r = sr_config_ints(c, "refine_widths", 1, 1024, width, SR_REFINE_LEVELS, &n, err)) < 0) return r;
-    if ((r = sr_config_ints(c, "refine_blocks", 0, SR_REFINE_BLOCKS, blocks, SR_REFINE_LEVELS, &m, err)) < 0) return r;
-    if (n < 1 || n != m)
-        return sr_fail(err, SORA_ERR_MODEL, "%s: \"refine_widths\" has %zu levels, \"refine_blocks\" %zu; wanted: as "
-                       "many, at least one", path, n, m);
-    if (side % ((size_t)1 << (n - 1)))
-        return sr_fail(err, SORA_ERR_MODEL, "%s: \"pixel_shuffle\" is %zu; the %zu levels of \"refine_widths\" want a "
-                       "multiple of %zu", path, side, n, (size_t)1 << (n - 1));
-    s->levels = n;
-    s->channels = channels;
-    s->frames = frames;
-    s->patch = side >> (n - 1);
-    for (size_t i = 0; i < n; i++) {
-        s->width[i] = (size_t)width[i];
-        s->blocks[i] = (size_t)blocks[i];
-    }
+    if ((r = sr_config_int(c, "refine_width", 1, 4096, &width, err)) < 0) return r;
+    if ((r = sr_config_int(c, "refine_inner", 1, 16384, &inner, err)) < 0) return r;
+    if ((r = sr_config_int(c, "refine_blocks", 0, SR_REFINE_BLOCKS, &blocks, err)) < 0) return r;
+    if ((r = sr_config_int(c, "refine_kernel", 1, SR_KERNEL_MAX, &kernel, err)) < 0) return r;
+    if (blocks && (!width || !inner))
+        return sr_fail(err, SORA_ERR_MODEL, "%s: \"refine_blocks\" is %lld without \"%s\"", path, (long long)blocks,
+                       width ? "refine_inner" : "refine_width");
+    if (kernel % 2 == 0)
+        return sr_fail(err, SORA_ERR_MODEL, "%s: \"refine_kernel\" is %lld; wanted: an odd number", path, (long long)kernel);
+    *s = (struct sr_refine_shape){ (size_t)width, (size_t)inner, (size_t)blocks, (size_t)kernel, channels, frames, side };
     return SORA_OK;
 }
 
-static size_t outputs(const struct sr_refine_shape *s)
+static size_t picture(const struct sr_refine_shape *s)
 {
-    return s->frames * 3 * s->patch * s->patch;
+    return 3 * s->side * s->side;
 }
 
-/* Products for one latent position, and parameters. */
-static void count(const struct sr_refine_shape *s, double *products, uint64_t *parameters)
+static size_t inputs(const struct sr_refine_shape *s)
 {
-    const size_t *n = s->width, out = outputs(s);
-    double area = 1;
-    uint64_t p = (18 * s->channels + 1) * n[0];
-
-    *products = 18.0 * (double)(s->channels * n[0]);
-    for (size_t i = 0; i < s->levels; i++) {
-        if (i) {
-            p += (n[i - 1] + 1) * 4 * n[i];
-            *products += 4.0 * (double)(n[i - 1] * n[i]) * area;
-            area *= 4;
-        }
-        p += s->blocks[i] * 2 * (9 * n[i] + 1) * n[i];
-        *products += 18.0 * (double)(s->blocks[i] * n[i] * n[i]) * area;
-    }
-    *products += 9.0 * (double)(n[s->levels - 1] * out) * area;
-    *parameters = p + (9 * n[s->levels - 1] + 1) * out;
-}
-
-double sr_refine_flop(const struct sr_refine_shape *s)
-{
-    double products = 0;
-    uint64_t parameters;
-
-    if (s->levels) count(s, &products, &parameters);
-    return 2 * products;
+    return 2 * s->channels * s->kernel * s->kernel;
 }
 
 uint64_t sr_refine_parameters(const struct sr_refine_shape *s)
 {
-    double products;
-    uint64_t parameters = 0;
+    const uint64_t n = s->width, outputs = s->frames * picture(s);
 
-    if (s->levels) count(s, &products, &parameters);
-    return parameters;
+    return n ? (inputs(s) + 1) * n + s->blocks * ((n + 1) * s->inner + (s->inner + 1) * n) + (n + 1) * outputs : 0;
+}
+
+double sr_refine_flop(const struct sr_refine_shape *s)
+{
+    const double n = (double)s->width, outputs = (double)(s->frames * picture(s));
+
+    return 2 * n * ((double)inputs(s) + 2 * (double)(s->blocks * s->inner) + outputs);
 }
 
 /* ---- Loading ---- */
 
-static struct sr_conv *load_conv(struct sr_loader *l, size_t in, size_t out, const char *name)
+/* A layer whose weights lie in the file in this many dimensions; the parts of one, each a layer of its own, in v. */
+static void load_parts(struct sr_loader *l, struct sr_linear **v, size_t parts, size_t out, int ndim, const size_t *dim, size_t in,
+                       const char *name)
 {
-    const struct sr_conv_shape s = { in, out, .kt = 1, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .stride_s = 1 };
+    const size_t all = parts * out;
+    struct sr_param w, b;
 
-    return sr_load_conv(l, &s, true, true, name);
-}
-
-/*
- * 1 x 1, in -> 4 out.  The file has the four pixels of a channel together, as pixel_shuffle reads them; here the
- * channels of a pixel lie together, so that the shuffle copies whole pixels.
- */
-static struct sr_conv *load_up(struct sr_loader *l, size_t in, size_t out, const char *name)
-{
-    const struct sr_conv_shape s = { in, 4 * out, .kt = 1, .kh = 1, .kw = 1, .stride_s = 1 };
-    const size_t bytes = 4 * out * (in + 1) * sizeof(float);
-    float *weight, *bias, *w = sr_malloc(bytes), *b = w ? w + 4 * out * in : NULL;
-    struct sr_conv *v = NULL;
-    char full[96];
-
-    snprintf(full, sizeof full, "%s.weight", name);
-    weight = sr_load_f32(l, 4, (size_t[]){ 4 * out, in, 1, 1 }, full);
-    snprintf(full, sizeof full, "%s.bias", name);
-    bias = sr_load_vec(l, 4 * out, full);
-    if (l->result >= 0 && !w) l->result = sr_fail_nomem(l->err, bytes, "video decoder");
-    if (l->result >= 0) {
-        const struct sr_param pw = { .data = w, .type = SR_F32, .n = 4 * out * in };
-        const struct sr_param pb = { .data = b, .type = SR_F32, .n = 4 * out };
-        for (size_t pixel = 0; pixel < 4; pixel++)
-            for (size_t ch = 0; ch < out; ch++) {
-                memcpy(w + (pixel * out + ch) * in, weight + (ch * 4 + pixel) * in, in * sizeof *w);
-                b[pixel * out + ch] = bias[ch * 4 + pixel];
-            }
-        l->result = sr_conv_open(l->c, &v, &s, &pw, &pb, l->err);
+    if (l->result >= 0) l->result = sr_weights_get(l->w, &w, l->err, ndim, dim, "%s.weight", name);
+    if (l->result >= 0) l->result = sr_weights_get(l->w, &b, l->err, 1, &all, "%s.bias", name);
+    for (size_t i = 0; i < parts && l->result >= 0; i++) {
+        const struct sr_param wi = sr_param_part(&w, i * out * in, out * in), bi = sr_param_part(&b, i * out, out);
+        l->result = sr_linear_open(l->c, &v[i], &wi, &bi, &out, 1, in, false, l->err);
     }
-    sr_free(w);
-    sr_free(bias);
-    sr_free(weight);
-    return v;
 }
 
 void sr_refine_load(struct sr_loader *l, struct sr_refine *v, const struct sr_refine_shape *s, size_t H, size_t W)
 {
-    const size_t bytes = s->channels * H * W * sizeof(float);
+    const size_t n = H * W, seen = 2 * s->channels * n * sizeof(float), drawn = s->frames * n * picture(s) * sizeof(float);
     char name[64];
 
     v->shape = *s;
     v->H = H;
     v->W = W;
-    snprintf(l->prefix, sizeof l->prefix, "refine.");
-    v->conv_in = load_conv(l, 2 * s->channels, s->width[0], "conv_in");
-    for (size_t i = 0; i < s->levels; i++) {
-        if (i) {
-            snprintf(name, sizeof name, "up.%zu", i - 1);
-            v->up[i] = load_up(l, s->width[i - 1], s->width[i], name);
-        }
-        for (size_t j = 0; j < s->blocks[i]; j++) {
-            snprintf(name, sizeof name, "stages.%zu.%zu.conv1", i, j);
-            v->block[i][j].conv1 = load_conv(l, s->width[i], s->width[i], name);
-            snprintf(name, sizeof name, "stages.%zu.%zu.conv2", i, j);
-            v->block[i][j].conv2 = load_conv(l, s->width[i], s->width[i], name);
-        }
+    load_parts(l, &v->conv_in, 1, s->width, 4, (size_t[]){ s->width, 2 * s->channels, s->kernel, s->kernel }, inputs(s),
+               "refine.conv_in");
+    for (size_t i = 0; i < s->blocks; i++) {
+        snprintf(name, sizeof name, "refine.blocks.%zu.fc1", i);
+        v->block[i].fc1 = sr_load_linear(l, s->inner, s->width, true, false, name);
+        snprintf(name, sizeof name, "refine.blocks.%zu.fc2", i);
+        v->block[i].fc2 = sr_load_linear(l, s->width, s->inner, true, false, name);
     }
-    v->conv_out = load_conv(l, s->width[s->levels - 1], outputs(s), "conv_out");
-    l->prefix[0] = 0;
-    if (l->result >= 0 && !(v->before = sr_malloc(bytes))) l->result = sr_fail_nomem(l->err, bytes, "video decoder");
+    load_parts(l, v->out, s->frames, picture(s), 2, (size_t[]){ s->frames * picture(s), s->width }, s->width, "refine.out");
+    if (l->result >= 0 && (!(v->seen = sr_malloc(seen)) || !(v->drawn = sr_malloc(drawn)) ||
+                           !(v->stale = sr_malloc(n * sizeof *v->stale)) || !(v->differs = sr_malloc(n * sizeof *v->differs))))
+        l->result = sr_fail_nomem(l->err, seen + drawn + n * (sizeof *v->stale + sizeof *v->differs), "video decoder");
 }
 
 void sr_refine_close(struct sr_refine *v)
 {
-    sr_conv_close(&v->conv_in);
-    sr_conv_close(&v->conv_out);
-    for (size_t i = 0; i < SR_REFINE_LEVELS; i++) {
-        sr_conv_close(&v->up[i]);
-        for (size_t j = 0; j < SR_REFINE_BLOCKS; j++) {
-            sr_conv_close(&v->block[i][j].conv1);
-            sr_conv_close(&v->block[i][j].conv2);
-        }
+    sr_linear_close(&v->conv_in);
+    for (size_t f = 0; f < SR_REFINE_FRAMES; f++) sr_linear_close(&v->out[f]);
+    for (size_t i = 0; i < SR_REFINE_BLOCKS; i++) {
+        sr_linear_close(&v->block[i].fc1);
+        sr_linear_close(&v->block[i].fc2);
     }
-    sr_free(v->before);
-    v->before = NULL;
+    sr_free(v->seen);
+    sr_free(v->drawn);
+    sr_free(v->stale);
+    sr_free(v->differs);
+    v->seen = v->drawn = NULL;
+    v->stale = NULL;
+    v->differs = NULL;
 }
 
 /* ---- Computing ---- */
 
-/* Both latents side by side, [1, H, W, 2 C]; then z is the one before. */
-static struct sr_fmap read_latents(struct sr_ctx *c, const struct sr_refine *v, const float *z, bool first, float scale)
+/* Whether the latents that position i sees, before and now, become others with z. */
+static bool becomes_other(const struct sr_refine *v, const float *z, size_t i)
 {
     const size_t C = v->shape.channels, n = v->H * v->W;
-    const struct sr_fmap x = sr_fmap_scratch(c, 1, v->H, v->W, 2 * C, SR_F32);
-    const float *before = first ? z : v->before;
 
-    if (sr_ctx_skip(c)) return x;
-    for (size_t i = 0; i < n; i++) {
-        float *row = (float *)x.data + i * 2 * C;
-        for (size_t ch = 0; ch < C; ch++) {
-            row[ch] = before[ch * n + i] * scale;
-            row[C + ch] = z[ch * n + i] * scale;
-        }
+    for (size_t ch = 0; ch < C; ch++) {
+        const float now = v->seen[(C + ch) * n + i];
+        if (now != v->seen[ch * n + i] || now != z[ch * n + i]) return true;
     }
-    memcpy(v->before, z, C * n * sizeof *z);
-    return x;
+    return false;
 }
 
-/* x [1, H, W, in] -> scratch [1, 2 H, 2 W, out] */
-static struct sr_fmap enlarge(struct sr_ctx *c, const struct sr_conv *up, const struct sr_fmap *x, size_t out)
+/* v->stale: the positions that have one of v->differs among their neighbours; -> how many */
+static size_t find_stale(const struct sr_refine *v)
 {
-    const struct sr_fmap y = sr_fmap_scratch(c, 1, 2 * x->H, 2 * x->W, out, c->act);
-    const size_t mark = sr_scratch_mark(c), pair = 2 * out * sr_type_size(c->act);
-    const struct sr_fmap four = sr_conv(c, up, x, SR_ACT_NONE, NULL, c->act);
-    const double start = sr_now();
+    const size_t reach = v->shape.kernel / 2;
+    size_t n = 0;
 
-    sr_scratch_release(c, mark);        /* nothing else takes any until the end */
-    if (sr_ctx_skip(c)) return y;
-#pragma omp parallel for schedule(static) num_threads(c->threads)
-    for (size_t r = 0; r < y.H; r++) {
-        const uint8_t *from = (const uint8_t *)four.data + (r / 2 * x->W * 2 + r % 2) * pair;
-        uint8_t *to = (uint8_t *)y.data + r * x->W * pair;
-        for (size_t i = 0; i < x->W; i++) memcpy(to + i * pair, from + 2 * i * pair, pair);
+    for (size_t i = 0; i < v->H * v->W; i++) {
+        const size_t row = i / v->W, col = i % v->W;
+        bool any = false;
+        for (size_t y = row - SR_MIN(row, reach); y <= SR_MIN(row + reach, v->H - 1) && !any; y++)
+            for (size_t x = col - SR_MIN(col, reach); x <= SR_MIN(col + reach, v->W - 1); x++) any |= v->differs[y * v->W + x];
+        if (any) v->stale[n++] = (uint32_t)i;
     }
-    c->prof.seconds[SR_REORDER] += sr_now() - start;
-    return y;
+    return n;
 }
 
-/* x += conv2(relu(conv1(x))) */
-static void refine_block(struct sr_ctx *c, const struct sr_refine_block *b, const struct sr_fmap *x)
+/* What the network makes of `group` positions, into v->drawn. */
+static void draw(struct sr_ctx *c, const struct sr_refine *v, const uint32_t *at, size_t group, float scale)
 {
-    const size_t mark = sr_scratch_mark(c);
-    const struct sr_fmap h = sr_conv(c, b->conv1, x, SR_ACT_RELU, NULL, c->act);
+    const struct sr_refine_shape *s = &v->shape;
+    const size_t mark = sr_scratch_mark(c), n = v->H * v->W, bytes = picture(s) * sizeof(float);
+    struct sr_tensor *seen = sr_scratch(c, group, inputs(s), SR_F32), *x;
 
-    sr_conv_to(c, b->conv2, &h, SR_ACT_NONE, x, x);
+    sr_neighbours_at(c, seen, v->seen, n, v->H, v->W, at, s->kernel, scale);
+    x = sr_linear(c, v->conv_in, seen, SR_ACT_NONE, SR_F32);
+    for (size_t i = 0; i < s->blocks; i++) {
+        const size_t inner = sr_scratch_mark(c);
+        const struct sr_tensor *h = sr_linear(c, v->block[i].fc1, sr_layer_norm(c, x, NULL, NULL, EPS), SR_ACT_RELU, c->act);
+
+        sr_add(c, x, sr_linear(c, v->block[i].fc2, h, SR_ACT_NONE, c->act));
+        sr_scratch_release(c, inner);
+    }
+    x = sr_layer_norm(c, x, NULL, NULL, EPS);
+    for (size_t f = 0; f < s->frames; f++) {
+        const size_t inner = sr_scratch_mark(c);
+        const struct sr_tensor *y = sr_linear(c, v->out[f], x, SR_ACT_NONE, SR_F32);
+
+        if (!sr_ctx_skip(c))
+            for (size_t i = 0; i < group; i++)
+                memcpy(v->drawn + (f * n + at[i]) * picture(s), (const float *)y->data + i * y->stride, bytes);
+        sr_scratch_release(c, inner);
+    }
     sr_scratch_release(c, mark);
 }
 
-struct sr_fmap sr_refine(struct sr_ctx *c, const struct sr_refine *v, const float *z, bool first, float scale)
+/* Always groups of the same size, the last one ending with positions of the one before, so that a result does not depend on how many
+   are stale. */
+void sr_refine(struct sr_ctx *c, const struct sr_refine *v, const float *z, bool first, float scale)
 {
-    const struct sr_refine_shape *s = &v->shape;
-    struct sr_fmap x = read_latents(c, v, z, first, scale);
+    const size_t n = v->H * v->W, plane = v->shape.channels * n, group = SR_MIN((size_t)GROUP, n);
+    size_t count = group;
 
-    x = sr_conv(c, v->conv_in, &x, SR_ACT_NONE, NULL, c->act);
-    for (size_t i = 0; i < s->levels; i++) {
-        if (i) x = enlarge(c, v->up[i], &x, s->width[i]);
-        for (size_t j = 0; j < s->blocks[i]; j++) refine_block(c, &v->block[i][j], &x);
+    if (!sr_ctx_skip(c)) {
+        for (size_t i = 0; i < n; i++) v->differs[i] = first || becomes_other(v, z, i);
+        count = find_stale(v);
+        memcpy(v->seen, first ? z : v->seen + plane, plane * sizeof *z);
+        memcpy(v->seen + plane, z, plane * sizeof *z);
+        for (size_t i = count; i && i < group; i++) v->stale[i] = v->stale[i - 1];
     }
-    return sr_conv(c, v->conv_out, &x, SR_ACT_NONE, NULL, SR_F32);
+    for (size_t at = 0; at < count; at += group) draw(c, v, v->stale + SR_MIN(at, SR_MAX(count, group) - group), group, scale);
+}
+
+void sr_refine_add(struct sr_ctx *c, const struct sr_refine *v, struct sr_tensor *y, size_t first, size_t f)
+{
+    float *from = v->drawn + (f * v->H + first) * v->W * y->cols;
+    const struct sr_tensor drawn = { from, SR_F32, y->rows, y->cols, y->cols };
+
+    sr_add(c, y, &drawn);
 }

@@ -197,50 +197,47 @@ def tiny(folder, name, size, seed, channels, widths, grow, patch):
 
 # ---- The pocket model's decoder -------------------------------------------------------------------------------------
 
-def refine_shapes(channels, widths, blocks, picture):
-    shapes = {}
-    def conv(name, inputs, outputs, kernel):
-        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, inputs, kernel, kernel), (outputs,)
-    conv("conv_in", 2 * channels, widths[0], 3)
-    for i, (width, n) in enumerate(zip(widths, blocks)):
-        if i:
-            conv(f"up.{i - 1}", widths[i - 1], 4 * width, 1)
-        for j in range(n):
-            conv(f"stages.{i}.{j}.conv1", width, width, 3)
-            conv(f"stages.{i}.{j}.conv2", width, width, 3)
-    conv("conv_out", widths[-1], picture, 3)
+def refine_shapes(channels, kernel, width, inner, blocks, outputs):
+    shapes = {"conv_in.weight": (width, 2 * channels, kernel, kernel), "conv_in.bias": (width,)}
+    for i in range(blocks):
+        shapes |= {f"blocks.{i}.fc1.weight": (inner, width), f"blocks.{i}.fc1.bias": (inner,),
+                   f"blocks.{i}.fc2.weight": (width, inner), f"blocks.{i}.fc2.bias": (width,)}
+    shapes |= {"out.weight": (outputs, width), "out.bias": (outputs,)}
     return {f"refine.{k}": v for k, v in shapes.items()}
 
 
-def refine(w, latents, blocks, patch):
-    """latents [F, C, H, W], each beside the one before it, the first beside itself -> [F, times * 3, H', W']"""
-    def conv(name, x):
-        k = w[f"refine.{name}.weight"]
-        return F.conv2d(x, k, w[f"refine.{name}.bias"], padding=k.shape[-1] // 2)
-    x = conv("conv_in", torch.cat([torch.cat([latents[:1], latents[:-1]]), latents], 1))
-    for i, n in enumerate(blocks):
-        if i:
-            x = F.pixel_shuffle(conv(f"up.{i - 1}", x), 2)
-        for j in range(n):
-            x = x + conv(f"stages.{i}.{j}.conv2", conv(f"stages.{i}.{j}.conv1", x).relu())
-    return F.pixel_shuffle(conv("conv_out", x), patch)
+def refine(w, latents, kernel, blocks):
+    """latents [F, C, H, W], each beside the one before it, the first beside itself -> [F, times * 3 * side * side, H, W]"""
+    def linear(name, x):
+        return F.linear(x, w[f"refine.{name}.weight"], w[f"refine.{name}.bias"])
+    def norm(x):
+        return F.layer_norm(x, x.shape[-1:], eps=1e-5)
+    seen = F.pad(torch.cat([torch.cat([latents[:1], latents[:-1]]), latents], 1), (kernel // 2,) * 4, mode="replicate")
+    x = F.conv2d(seen, w["refine.conv_in.weight"], w["refine.conv_in.bias"]).permute(0, 2, 3, 1)
+    for i in range(blocks):
+        x = x + linear(f"blocks.{i}.fc2", linear(f"blocks.{i}.fc1", norm(x)).relu())
+    return linear("out", norm(x)).permute(0, 3, 1, 2)
 
 
-def block(folder, name, size, seed, channels, times, side, widths=(), blocks=()):
+def block(folder, name, size, seed, channels, times, side, network=None):
     g = torch.Generator().manual_seed(fresh.seed(seed))
-    outputs, patch = times * 3 * side * side, side >> max(len(widths) - 1, 0)
+    outputs = times * 3 * side * side
     shapes = {"conv_in.weight": (outputs, channels, 3, 3), "conv_in.bias": (outputs,)}
-    if widths:
-        shapes |= refine_shapes(channels, widths, blocks, times * 3 * patch * patch)
+    if network:
+        shapes |= refine_shapes(channels, *network, outputs)
     w = {k: v.half() for k, v in randomise({k: torch.empty(s) for k, s in shapes.items()}, g, 0.6).items()}
-    network, stored, w = {"refine_blocks": 0}, w, {k: v.float() for k, v in w.items()}
+    stored, w = w, {k: v.float() for k, v in w.items()}
     frames, rows, columns = size
     latents = torch.randn((frames, channels, rows, columns), generator=g)
+    if network:                                                 # what stands still, or in part, is not worked on again
+        corner, edge = latents[2, :, :3, :4].clone(), latents[3, :, rows // 2:, -2:].clone()
+        latents[1:] = latents[0]
+        latents[2:, :, :3, :4], latents[3:, :, rows // 2:, -2:] = corner, edge
     x = F.conv2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), w["conv_in.weight"], w["conv_in.bias"])
     x = F.pixel_shuffle(x, side)
-    if widths:
-        network = {"refine_blocks": list(blocks), "refine_widths": list(widths)}
-        more = refine(w, latents, blocks, patch)
+    if network:
+        kernel, _, _, blocks = network
+        more = F.pixel_shuffle(refine(w, latents, kernel, blocks), side)
         print(f"{name}: std {x.std():.3f}, of what the network adds {more.std():.3f}")
         x = x + more
     x = x.unflatten(1, (times, 3)).flatten(0, 1)[times - 1:]
@@ -251,7 +248,8 @@ def block(folder, name, size, seed, channels, times, side, widths=(), blocks=())
             "_class_name": "SoraBlockDecoder", "latent_channels": channels, "latent_rows": rows,
             "latent_columns": columns, "kernel_size": 3, "padding_mode": "replicate", "frames_per_latent": times,
             "first_frames_dropped": times - 1, "pixel_shuffle": side, "channel_order": ["frame", "rgb", "y", "x"],
-            "output_range": [-1, 1], "scaling_factor": 1.0} | network, f, indent=2)
+            "output_range": [-1, 1], "scaling_factor": 1.0,
+            **dict(zip(("refine_kernel", "refine_width", "refine_inner", "refine_blocks"), network or ()))}, f, indent=2)
     write(f"{out}/diffusion_pytorch_model.safetensors", stored)
     write_reference(f"{folder}/{name}_ref.safetensors", latents, (x / 2 + 0.5).clamp(0, 1))
 
@@ -293,7 +291,7 @@ def main():
     tiny(folder, "vae_tiny_wan21", (3, 5, 3), 31, 16, (16, 16, 8, 8), (2, 2, 2), 1)
     tiny(folder, "vae_tiny_wan22", (3, 2, 4), 32, 48, (16, 8, 8, 8), (1, 2, 2), 2)
     block(folder, "vae_block", (3, 3, 5), 41, 7, 4, 4)
-    block(folder, "vae_block_refined", (3, 3, 4), 42, 5, 4, 4, (16, 8), (2, 1))
+    block(folder, "vae_block_refined", (4, 10, 12), 42, 5, 4, 2, (5, 16, 24, 2))
 
 
 main()
