@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * y = conv3x3(z), the border values of z repeated outside, C -> frames * 3 * side * side channels in the order (frame,
- * RGB, row, column), then a pixel shuffle; -1..1.  To that a network may add what it sees beyond (refine.h), the only
- * state.  Each latent frame is `frames` pictures, of which the first latent of a clip shows the last only.
+ * RGB, row, column), then a pixel shuffle; -1..1.  To that a network may add what it sees beyond (refine.h), also in the latent
+ * before, the only state that counts.  Each latent frame is `frames` pictures, of which the first latent of a clip shows the last only.
+ *
+ * A position that sees what it saw a latent ago keeps the pixels it had: most of a scene stands still, and costs nothing.
  */
 #include <stdio.h>
 
@@ -11,7 +13,7 @@
 
 enum {
     FRAMES_MAX = SR_REFINE_FRAMES,
-    BAND = 192          /* latent pixels, about: what lies between latents and picture need not be as large as the picture */
+    GROUP = 96          /* latent positions that are worked on together */
 };
 
 struct block_vae {
@@ -19,6 +21,10 @@ struct block_vae {
     struct sr_block_shape shape;
     struct sr_linear *layer[FRAMES_MAX];        /* of each picture: [3 * side * side, 9 C] */
     struct sr_refine refine;            /* used where shape.refine.width is not 0 */
+    float *seen;                        /* [2 C, H, W], the latent before and this one */
+    float *drawn;                       /* [frames, H W, 3 * side * side], what became of it */
+    uint32_t *stale;                    /* [H W], room for the positions of which that is no longer true */
+    bool *differs;                      /* [H W], room for where `seen` becomes another */
 };
 
 /* The string items of list `key` must be these n. */
@@ -93,6 +99,10 @@ static void block_close(struct sr_vae *vae)
 
     for (size_t f = 0; f < v->shape.frames; f++) sr_linear_close(&v->layer[f]);
     sr_refine_close(&v->refine);
+    sr_free(v->seen);
+    sr_free(v->drawn);
+    sr_free(v->stale);
+    sr_free(v->differs);
 }
 
 /* The first latent of a stream is never compared with what came before it. */
@@ -100,33 +110,86 @@ static void block_reset(struct sr_vae *vae)
 {
 }
 
-/* Picture by picture, and each in bands: they would be most of what a session of a small model takes. */
+/* Whether the latents that position i sees, before and now, become others with z. */
+static bool becomes_other(const struct block_vae *v, const float *z, size_t i)
+{
+    const size_t C = v->shape.channels, n = v->vae.H * v->vae.W;
+
+    for (size_t ch = 0; ch < C; ch++) {
+        const float now = v->seen[(C + ch) * n + i];
+        if (now != v->seen[ch * n + i] || now != z[ch * n + i]) return true;
+    }
+    return false;
+}
+
+/* v->stale: the positions that have one of v->differs among those they see; -> how many */
+static size_t find_stale(const struct block_vae *v)
+{
+    const size_t H = v->vae.H, W = v->vae.W, reach = v->shape.refine.width ? SR_MAX(v->shape.refine.kernel / 2, (size_t)1) : 1;
+    size_t n = 0;
+
+    for (size_t i = 0; i < H * W; i++) {
+        const size_t row = i / W, col = i % W;
+        bool any = false;
+        for (size_t y = row - SR_MIN(row, reach); y <= SR_MIN(row + reach, H - 1) && !any; y++)
+            for (size_t x = col - SR_MIN(col, reach); x <= SR_MIN(col + reach, W - 1); x++) any |= v->differs[y * W + x];
+        if (any) v->stale[n++] = (uint32_t)i;
+    }
+    return n;
+}
+
+/* The pixels of `group` positions, into v->drawn. */
+static void draw(struct sr_ctx *c, const struct block_vae *v, const uint32_t *at, size_t group)
+{
+    const struct sr_block_shape *s = &v->shape;
+    const size_t mark = sr_scratch_mark(c), H = v->vae.H, W = v->vae.W, pixels = 3 * s->side * s->side;
+    struct sr_tensor *near = sr_scratch(c, group, 9 * s->channels, SR_F32), *more = NULL;
+
+    sr_neighbours_at(c, near, v->seen + s->channels * H * W, H * W, H, W, at, 3, s->scale);
+    if (s->refine.width) more = sr_refine(c, &v->refine, v->seen, H, W, at, group, s->scale);
+    for (size_t f = 0; f < s->frames; f++) {
+        const size_t inner = sr_scratch_mark(c);
+        struct sr_tensor *y = sr_linear(c, v->layer[f], near, SR_ACT_NONE, SR_F32);
+
+        if (more) sr_add(c, y, sr_refine_picture(c, &v->refine, more, f));
+        if (!sr_ctx_skip(c)) {
+            const double start = sr_now();
+            for (size_t i = 0; i < group; i++)
+                memcpy(v->drawn + (f * H * W + at[i]) * pixels, (const float *)y->data + i * y->stride, pixels * sizeof(float));
+            c->prof.seconds[SR_REORDER] += sr_now() - start;
+        }
+        sr_scratch_release(c, inner);
+    }
+    sr_scratch_release(c, mark);
+}
+
+/* Always in groups of one size, the last filled up with positions that are there already, so that no result depends on how many are
+   stale. */
+static void draw_stale(struct sr_ctx *c, const struct block_vae *v, const float *z, bool first)
+{
+    const size_t n = v->vae.H * v->vae.W, plane = v->shape.channels * n, group = SR_MIN((size_t)GROUP, n);
+    size_t count = group;
+
+    if (!sr_ctx_skip(c)) {
+        for (size_t i = 0; i < n; i++) v->differs[i] = first || becomes_other(v, z, i);
+        count = find_stale(v);
+        memcpy(v->seen, first ? z : v->seen + plane, plane * sizeof *z);
+        memcpy(v->seen + plane, z, plane * sizeof *z);
+        for (size_t i = count; i && i < group; i++) v->stale[i] = v->stale[i - 1];
+    }
+    for (size_t at = 0; at < count; at += group) draw(c, v, v->stale + SR_MIN(at, SR_MAX(count, group) - group), group);
+}
+
 static void block_decode(struct sr_ctx *c, struct sr_vae *vae, const float *z, bool first)
 {
     const struct block_vae *v = (const struct block_vae *)vae;
     const struct sr_block_shape *s = &v->shape;
     const struct sr_picture p = { .patch = s->side, .scale = 0.5f, .shift = 0.5f };
-    const size_t mark = sr_scratch_mark(c), band = SR_MAX(BAND / vae->W, (size_t)1);
+    const size_t pixels = 3 * s->side * s->side, picture = vae->H * vae->W * pixels;
 
-    if (s->refine.width) sr_refine(c, &v->refine, z, first, s->scale);
-    for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++) {
-        const size_t before = sr_scratch_mark(c);
-        float *rgb = sr_picture_begin(c, vae);
-
-        for (size_t row = 0; row < vae->H; row += band) {
-            const size_t inner = sr_scratch_mark(c), h = SR_MIN(band, vae->H - row);
-            struct sr_tensor *x = sr_scratch(c, h * vae->W, 9 * s->channels, SR_F32), *y;
-
-            sr_neighbours(c, x, z, vae->H * vae->W, vae->H, vae->W, row, s->scale);
-            y = sr_linear(c, v->layer[f], x, SR_ACT_NONE, SR_F32);              /* [h W, 3 * side * side] */
-            if (s->refine.width) sr_refine_add(c, &v->refine, y, row, f);
-            sr_picture_rows(c, vae, rgb, row, &(struct sr_fmap){ y->data, SR_F32, 1, h, vae->W, y->cols }, &p);
-            sr_scratch_release(c, inner);
-        }
-        sr_picture_end(c, vae, rgb);
-        sr_scratch_release(c, before);
-    }
-    sr_scratch_release(c, mark);
+    draw_stale(c, v, z, first);
+    for (size_t f = first ? s->frames - 1 : 0; f < s->frames; f++)
+        sr_write_picture(c, vae, &(struct sr_fmap){ v->drawn + f * picture, SR_F32, 1, vae->H, vae->W, pixels }, &p);
 }
 
 static const struct sr_decoder block_decoder = { block_decode, block_reset, block_close };
@@ -134,7 +197,8 @@ static const struct sr_decoder block_decoder = { block_decode, block_reset, bloc
 void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr_block_shape *s, size_t H, size_t W)
 {
     struct block_vae *v = sr_zalloc(sizeof *v);
-    const size_t n = outputs(s), picture = n / s->frames, in = 9 * s->channels;
+    const size_t n = outputs(s), picture = n / s->frames, in = 9 * s->channels, area = H * W;
+    const size_t seen = 2 * s->channels * area * sizeof(float), drawn = n * area * sizeof(float);
     struct sr_param w, b;
 
     *out = (struct sr_vae *)v;
@@ -152,5 +216,8 @@ void sr_block_vae_load(struct sr_loader *l, struct sr_vae **out, const struct sr
         const struct sr_param wf = sr_param_part(&w, f * picture * in, picture * in), bf = sr_param_part(&b, f * picture, picture);
         l->result = sr_linear_open(l->c, &v->layer[f], &wf, &bf, &picture, 1, in, true, l->err);
     }
-    if (s->refine.width) sr_refine_load(l, &v->refine, &s->refine, H, W);
+    if (s->refine.width) sr_refine_load(l, &v->refine, &s->refine);
+    if (l->result >= 0 && (!(v->seen = sr_malloc(seen)) || !(v->drawn = sr_malloc(drawn)) ||
+                           !(v->stale = sr_malloc(area * sizeof *v->stale)) || !(v->differs = sr_malloc(area * sizeof *v->differs))))
+        l->result = sr_fail_nomem(l->err, seen + drawn + area * (sizeof *v->stale + sizeof *v->differs), "video decoder");
 }

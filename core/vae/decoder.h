@@ -41,13 +41,7 @@ struct sr_picture {
     bool column_first;
     float scale, shift;
 };
-/* The next picture, whole. */
 void sr_write_picture(struct sr_ctx *c, const struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p);
-/* Or in pieces: room for it; x [1, h, W, C] as the rows from x's row `first` on; and out with it. */
-float *sr_picture_begin(struct sr_ctx *c, const struct sr_vae *v);
-void sr_picture_rows(struct sr_ctx *c, const struct sr_vae *v, float *rgb, size_t first, const struct sr_fmap *x,
-                     const struct sr_picture *p);
-void sr_picture_end(struct sr_ctx *c, const struct sr_vae *v, const float *rgb);
 
 /* z [C, H, W] planes -> map [1, H, W, C] in the context's type; z * mul[c] + add[c], or z where mul is NULL. */
 struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t H, size_t W, const float *mul,

@@ -24,31 +24,23 @@ struct sr_fmap sr_read_latent(struct sr_ctx *c, const float *z, size_t C, size_t
     return m;
 }
 
-float *sr_picture_begin(struct sr_ctx *c, const struct sr_vae *v)
-{
-    const size_t side = (size_t)v->info.scale_s;
-
-    return sr_scratch(c, 3 * v->H * side, v->W * side, SR_F32)->data;
-}
-
-void sr_picture_rows(struct sr_ctx *c, const struct sr_vae *v, float *rgb, size_t first, const struct sr_fmap *x,
-                     const struct sr_picture *p)
+static void features_to_rgb(struct sr_ctx *c, const struct sr_vae *v, float *rgb, const struct sr_fmap *x, const struct sr_picture *p)
 {
     const size_t n = p->patch, height = v->H * (size_t)v->info.scale_s, width = x->W * n;
     const float *src = x->data;
     int bad = 0;
 
     if (sr_ctx_skip(c)) return;
-    if (x->type != SR_F32 || 3 * n * n > x->C || (first + x->H) * n > height || width != v->W * (size_t)v->info.scale_s) {
-        sr_fail(&c->err, SORA_ERR_INTERNAL, "picture: %zu channels of %s for patches of %zux%zu in rows %zu to %zu", x->C,
-                sr_type_name(x->type), n, n, first, first + x->H);
+    if (x->type != SR_F32 || 3 * n * n > x->C || x->H * n != height || width != v->W * (size_t)v->info.scale_s) {
+        sr_fail(&c->err, SORA_ERR_INTERNAL, "picture: %zu channels of %s for patches of %zux%zu in %zux%zu", x->C,
+                sr_type_name(x->type), n, n, x->W, x->H);
         return;
     }
 #pragma omp parallel for schedule(static) num_threads(c->threads) reduction(| : bad)
     for (size_t y = 0; y < x->H * n; y++) {
         const float *row = src + (y / n) * x->W * x->C;
         for (size_t colour = 0; colour < 3; colour++) {
-            float *out = rgb + (colour * height + first * n + y) * width;
+            float *out = rgb + (colour * height + y) * width;
             for (size_t i = 0; i < n; i++) {        /* columns i, i + n, i + 2 n ... are one channel */
                 const size_t ch = p->column_first ? (colour * n + i) * n + y % n : (colour * n + y % n) * n + i;
                 for (size_t col = 0; col < x->W; col++) {
@@ -64,18 +56,12 @@ void sr_picture_rows(struct sr_ctx *c, const struct sr_vae *v, float *rgb, size_
                 "decoder's weights are damaged");
 }
 
-void sr_picture_end(struct sr_ctx *c, const struct sr_vae *v, const float *rgb)
-{
-    if (sr_ctx_skip(c) || !v->out) return;
-    v->out->ready(v->out->user, rgb, &c->err);
-}
-
 void sr_write_picture(struct sr_ctx *c, const struct sr_vae *v, const struct sr_fmap *x, const struct sr_picture *p)
 {
-    const size_t mark = sr_scratch_mark(c);
-    float *rgb = sr_picture_begin(c, v);
+    const size_t mark = sr_scratch_mark(c), side = (size_t)v->info.scale_s;
+    float *rgb = sr_scratch(c, 3 * v->H * side, v->W * side, SR_F32)->data;
 
-    sr_picture_rows(c, v, rgb, 0, x, p);
-    sr_picture_end(c, v, rgb);
+    features_to_rgb(c, v, rgb, x, p);
+    if (!sr_ctx_skip(c) && v->out) v->out->ready(v->out->user, rgb, &c->err);
     sr_scratch_release(c, mark);
 }

@@ -5,8 +5,6 @@
 
 static const float EPS = 1e-5f;         /* of the norms */
 
-enum { GROUP = 96 };                    /* positions that are worked on together */
-
 /* ---- Which one ---- */
 
 sora_result sr_refine_shape_config(struct sr_refine_shape *s, const struct sr_config *c, size_t channels, size_t frames,
@@ -66,30 +64,24 @@ static void load_parts(struct sr_loader *l, struct sr_linear **v, size_t parts, 
     if (l->result >= 0) l->result = sr_weights_get(l->w, &b, l->err, 1, &all, "%s.bias", name);
     for (size_t i = 0; i < parts && l->result >= 0; i++) {
         const struct sr_param wi = sr_param_part(&w, i * out * in, out * in), bi = sr_param_part(&b, i * out, out);
-        l->result = sr_linear_open(l->c, &v[i], &wi, &bi, &out, 1, in, false, l->err);
+        l->result = sr_linear_open(l->c, &v[i], &wi, &bi, &out, 1, in, true, l->err);
     }
 }
 
-void sr_refine_load(struct sr_loader *l, struct sr_refine *v, const struct sr_refine_shape *s, size_t H, size_t W)
+void sr_refine_load(struct sr_loader *l, struct sr_refine *v, const struct sr_refine_shape *s)
 {
-    const size_t n = H * W, seen = 2 * s->channels * n * sizeof(float), drawn = s->frames * n * picture(s) * sizeof(float);
     char name[64];
 
     v->shape = *s;
-    v->H = H;
-    v->W = W;
     load_parts(l, &v->conv_in, 1, s->width, 4, (size_t[]){ s->width, 2 * s->channels, s->kernel, s->kernel }, inputs(s),
                "refine.conv_in");
     for (size_t i = 0; i < s->blocks; i++) {
         snprintf(name, sizeof name, "refine.blocks.%zu.fc1", i);
-        v->block[i].fc1 = sr_load_linear(l, s->inner, s->width, true, false, name);
+        v->block[i].fc1 = sr_load_linear(l, s->inner, s->width, true, true, name);
         snprintf(name, sizeof name, "refine.blocks.%zu.fc2", i);
-        v->block[i].fc2 = sr_load_linear(l, s->width, s->inner, true, false, name);
+        v->block[i].fc2 = sr_load_linear(l, s->width, s->inner, true, true, name);
     }
     load_parts(l, v->out, s->frames, picture(s), 2, (size_t[]){ s->frames * picture(s), s->width }, s->width, "refine.out");
-    if (l->result >= 0 && (!(v->seen = sr_malloc(seen)) || !(v->drawn = sr_malloc(drawn)) ||
-                           !(v->stale = sr_malloc(n * sizeof *v->stale)) || !(v->differs = sr_malloc(n * sizeof *v->differs))))
-        l->result = sr_fail_nomem(l->err, seen + drawn + n * (sizeof *v->stale + sizeof *v->differs), "video decoder");
 }
 
 void sr_refine_close(struct sr_refine *v)
@@ -100,95 +92,29 @@ void sr_refine_close(struct sr_refine *v)
         sr_linear_close(&v->block[i].fc1);
         sr_linear_close(&v->block[i].fc2);
     }
-    sr_free(v->seen);
-    sr_free(v->drawn);
-    sr_free(v->stale);
-    sr_free(v->differs);
-    v->seen = v->drawn = NULL;
-    v->stale = NULL;
-    v->differs = NULL;
 }
 
-/* ---- Computing ---- */
+/* ---- Computing: f32 whatever the context computes in, as the linear picture ---- */
 
-/* Whether the latents that position i sees, before and now, become others with z. */
-static bool becomes_other(const struct sr_refine *v, const float *z, size_t i)
-{
-    const size_t C = v->shape.channels, n = v->H * v->W;
-
-    for (size_t ch = 0; ch < C; ch++) {
-        const float now = v->seen[(C + ch) * n + i];
-        if (now != v->seen[ch * n + i] || now != z[ch * n + i]) return true;
-    }
-    return false;
-}
-
-/* v->stale: the positions that have one of v->differs among their neighbours; -> how many */
-static size_t find_stale(const struct sr_refine *v)
-{
-    const size_t reach = v->shape.kernel / 2;
-    size_t n = 0;
-
-    for (size_t i = 0; i < v->H * v->W; i++) {
-        const size_t row = i / v->W, col = i % v->W;
-        bool any = false;
-        for (size_t y = row - SR_MIN(row, reach); y <= SR_MIN(row + reach, v->H - 1) && !any; y++)
-            for (size_t x = col - SR_MIN(col, reach); x <= SR_MIN(col + reach, v->W - 1); x++) any |= v->differs[y * v->W + x];
-        if (any) v->stale[n++] = (uint32_t)i;
-    }
-    return n;
-}
-
-/* What the network makes of `group` positions, into v->drawn. */
-static void draw(struct sr_ctx *c, const struct sr_refine *v, const uint32_t *at, size_t group, float scale)
+struct sr_tensor *sr_refine(struct sr_ctx *c, const struct sr_refine *v, const float *seen, size_t H, size_t W, const uint32_t *at,
+                            size_t n, float scale)
 {
     const struct sr_refine_shape *s = &v->shape;
-    const size_t mark = sr_scratch_mark(c), n = v->H * v->W, bytes = picture(s) * sizeof(float);
-    struct sr_tensor *seen = sr_scratch(c, group, inputs(s), SR_F32), *x;
+    struct sr_tensor *near = sr_scratch(c, n, inputs(s), SR_F32), *x;
 
-    sr_neighbours_at(c, seen, v->seen, n, v->H, v->W, at, s->kernel, scale);
-    x = sr_linear(c, v->conv_in, seen, SR_ACT_NONE, SR_F32);
+    sr_neighbours_at(c, near, seen, H * W, H, W, at, s->kernel, scale);
+    x = sr_linear(c, v->conv_in, near, SR_ACT_NONE, SR_F32);
     for (size_t i = 0; i < s->blocks; i++) {
-        const size_t inner = sr_scratch_mark(c);
-        const struct sr_tensor *h = sr_linear(c, v->block[i].fc1, sr_layer_norm(c, x, NULL, NULL, EPS), SR_ACT_RELU, c->act);
+        const size_t mark = sr_scratch_mark(c);
+        const struct sr_tensor *h = sr_linear(c, v->block[i].fc1, sr_layer_norm(c, x, NULL, NULL, EPS), SR_ACT_RELU, SR_F32);
 
-        sr_add(c, x, sr_linear(c, v->block[i].fc2, h, SR_ACT_NONE, c->act));
-        sr_scratch_release(c, inner);
+        sr_add(c, x, sr_linear(c, v->block[i].fc2, h, SR_ACT_NONE, SR_F32));
+        sr_scratch_release(c, mark);
     }
-    x = sr_layer_norm(c, x, NULL, NULL, EPS);
-    for (size_t f = 0; f < s->frames; f++) {
-        const size_t inner = sr_scratch_mark(c);
-        const struct sr_tensor *y = sr_linear(c, v->out[f], x, SR_ACT_NONE, SR_F32);
-
-        if (!sr_ctx_skip(c))
-            for (size_t i = 0; i < group; i++)
-                memcpy(v->drawn + (f * n + at[i]) * picture(s), (const float *)y->data + i * y->stride, bytes);
-        sr_scratch_release(c, inner);
-    }
-    sr_scratch_release(c, mark);
+    return sr_layer_norm(c, x, NULL, NULL, EPS);
 }
 
-/* Always groups of the same size, the last one ending with positions of the one before, so that a result does not depend on how many
-   are stale. */
-void sr_refine(struct sr_ctx *c, const struct sr_refine *v, const float *z, bool first, float scale)
+struct sr_tensor *sr_refine_picture(struct sr_ctx *c, const struct sr_refine *v, const struct sr_tensor *x, size_t f)
 {
-    const size_t n = v->H * v->W, plane = v->shape.channels * n, group = SR_MIN((size_t)GROUP, n);
-    size_t count = group;
-
-    if (!sr_ctx_skip(c)) {
-        for (size_t i = 0; i < n; i++) v->differs[i] = first || becomes_other(v, z, i);
-        count = find_stale(v);
-        memcpy(v->seen, first ? z : v->seen + plane, plane * sizeof *z);
-        memcpy(v->seen + plane, z, plane * sizeof *z);
-        for (size_t i = count; i && i < group; i++) v->stale[i] = v->stale[i - 1];
-    }
-    for (size_t at = 0; at < count; at += group) draw(c, v, v->stale + SR_MIN(at, SR_MAX(count, group) - group), group, scale);
-}
-
-void sr_refine_add(struct sr_ctx *c, const struct sr_refine *v, struct sr_tensor *y, size_t first, size_t f)
-{
-    float *from = v->drawn + (f * v->H + first) * v->W * y->cols;
-    const struct sr_tensor drawn = { from, SR_F32, y->rows, y->cols, y->cols };
-
-    sr_add(c, y, &drawn);
+    return sr_linear(c, v->out[f], x, SR_ACT_NONE, SR_F32);
 }
