@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The learned part of the decoder: what a small network adds to the codec's linear picture, so that movers are sharp.
+"""The learned part of the decoder: what a network adds to the codec's linear picture, so that what moves is sharp.
 
-python decoder.py data WORKER SECONDS [START_SEED]      renders scenes: pixels-WORKER.npz in the work folder
-python decoder.py train --seconds N [--resume]          decoder.pt in the work folder; prints decibels on unseen scenes
+python decoder.py data WORKER SECONDS [START_SEED]      renders scenes: blocks-WORKER-*.npy in the work folder
+python decoder.py train --minutes N [--resume]          decoder.pt in the work folder
+python decoder.py measure [SCENES]                      decibels on whole pictures of unseen scenes, with the network and without
 
-The network sees a latent and the one before it, works where that is cheap, at the latents' 18 x 32 positions, then at
-36 x 64 and at 72 x 128, and gives 4 frames of 4 x 4 pixels for each position there. Its last layer begins at zero, so
-the training begins at the linear picture.
+Of each latent position, alone, it makes 4 pictures of 16 x 16 pixels, from 5 x 5 positions of this latent and of the one before. So
+it learns from single blocks, most of them of what moves, which are few in a picture. One half are of true latents, the other of what
+the model makes of these behind noise, so that it also mends what the model draws. Its last layer begins at zero, so that the training
+begins at the linear picture.
 """
 
 import argparse
-import glob
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,339 +22,342 @@ import torch.nn.functional as F
 from torch import nn
 
 import paths
-from codec import CHANNELS, COLUMNS, ROWS, Codec
+from captions import caption
+from codec import CHANNELS, COLUMNS, ROWS, Codec, from_blocks, neighbourhoods, to_blocks
 from muon import orthogonalise
-from precision import Product, best_dtype
 from scene import FULL, RATE, SMALL, Scene
+from transformer import rope_tables
 from world import draw_attributes
 
 FILE = paths.WORK / "decoder.pt"
-WIDTHS, BLOCKS = (192, 96, 48), (3, 2, 1)       # channels and residual blocks at 18 x 32, 36 x 64, 72 x 128
-PATCH = 4                                       # pixels of a side of what one position of the last map becomes
-MOST = 320                                      # scenes of a worker, 1.8 MB each
-HELD_OUT = 4                                    # scenes of each file that are not trained on
-CROP, MARGIN = 10, 1                            # latent positions of a training crop; those at its border do not count
-NOISE = 0.1                                     # most noise on the latents, in deviations of each channel
-EDGE, MOVER_WEIGHT, SMALL_ERROR = 0.5, 10.0, 0.03   # of the loss; what counts as a small error, in -1..1
-BATCH, ADAM_RATE, MUON_RATE = 64, 1e-3, 0.015   # crops of a step; of the two ends and biases, of all between
-SAVE_SECONDS = 30
-MOVES = 24                                      # levels a pixel must change within a latent to count as moving
+SIDE, PICTURES = 16, 4                          # pixels of a side of a block; how many pictures of it
+PIXELS = SIDE * SIDE
+SHAPE = dict(kernel=5, width=512, inner=1024, blocks=2)
+LATENTS = 4                                     # of a scene, of which the first is only seen
+PER_LATENT = 60                                 # blocks at most
+MOVES = 24                                      # levels that a pixel must change within a latent to count as moving
+FEW_MOVE = 8                                    # as many moving pixels make a block one that moves
+BEHIND = (0.15, 0.8)                            # noise of which the model makes its own latents
+STILL, FALLING, EMPTY = 0.12, 0.4, 0.4          # shares: scenes that stand still; kept of those with rain, snow; with nothing that moves
+ANOTHER = 0.06                                  # share of scenes whose first latent follows on another scene, as with a new prompt
+STEADY = 2                                      # levels that a pixel may change within a latent to count as standing still
+UNSEEN = 25                                     # every 25th scene is not trained on
+BATCH, ADAM_RATE, MUON_RATE = 1024, 1e-3, 0.02
+ANY_PIXEL = 0.3                                 # its weight, where one that moves has 1 more
+PULSE = 4.0                                     # weight of what changes from picture to picture in blocks that stand still
+LARGE_ERROR = 0.1                               # in -1..1: from there on errors of the model's own count as they are, not squared
+SAVE_SECONDS = 60
 
 
 # ---- The network ----
 
 class Block(nn.Module):
-    """x + conv(relu(conv(x)))"""
+    """x + fc2(relu(fc1(norm(x))))"""
 
-    def __init__(self, width):
+    def __init__(self, width, inner):
         super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.fc2.weight.data.mul_(0.5)
 
     def forward(self, x):
-        return x + self.conv2(F.relu(self.conv1(x)))
+        return x + self.fc2(F.relu(self.fc1(F.layer_norm(x, x.shape[-1:]))))
 
 
 class Refiner(nn.Module):
     """[B, 2 C, H, W], the latent before and this one, -> [B, 4 * 3, 16 H, 16 W], to be added to the linear picture."""
 
-    def __init__(self, channels=CHANNELS, widths=WIDTHS, blocks=BLOCKS):
+    def __init__(self, channels=CHANNELS, kernel=5, width=512, inner=1024, blocks=2):
         super().__init__()
-        self.widths, self.blocks = tuple(widths), tuple(blocks)
-        self.conv_in = nn.Conv2d(2 * channels, widths[0], 3, padding=1)
-        self.stages = nn.ModuleList(nn.ModuleList(Block(w) for _ in range(n)) for w, n in zip(widths, blocks))
-        self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:]))
-        self.conv_out = nn.Conv2d(widths[-1], 4 * 3 * PATCH * PATCH, 3, padding=1)
-        self._initialise()
+        self.shape = dict(kernel=kernel, width=width, inner=inner, blocks=blocks)
+        self.conv_in = nn.Conv2d(2 * channels, width, kernel)
+        self.blocks = nn.ModuleList(Block(width, inner) for _ in range(blocks))
+        self.out = nn.Linear(width, PICTURES * 3 * PIXELS)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
-    def _initialise(self):
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, nonlinearity="linear")
-                nn.init.zeros_(m.bias)
-        for stage in self.stages:
-            for block in stage:
-                block.conv2.weight.data.mul_(0.2)               # a sum of many blocks stays near its input
-        nn.init.zeros_(self.conv_out.weight)
+    def block(self, seen):
+        """seen [n, 2 C k k], the neighbourhoods of n positions -> [n, (picture, RGB, row, column)]"""
+        x = F.linear(seen, self.conv_in.weight.flatten(1), self.conv_in.bias)
+        for block in self.blocks:
+            x = block(x)
+        return self.out(F.layer_norm(x, x.shape[-1:]))
 
     def forward(self, z):
-        x = self.conv_in(z)                     # no activation outside the blocks: there it would soon pass nothing
-        for i, stage in enumerate(self.stages):
-            if i:
-                x = F.pixel_shuffle(self.up[i - 1](x), 2)
-            for block in stage:
-                x = block(x)
-        return F.pixel_shuffle(self.conv_out(x), PATCH)
+        k, (rows, columns) = self.shape["kernel"], z.shape[-2:]
+        seen = F.unfold(F.pad(z, (k // 2,) * 4, mode="replicate"), k).mT                      # [B, H W, 2 C k k]
+        return F.pixel_shuffle(self.block(seen).mT.unflatten(2, (rows, columns)), SIDE)
 
 
-class Picture(nn.Module):
-    """Both parts. previous, latent [B, C, H, W] -> [B, 4, 3, 16 H, 16 W] in -1..1, not clamped."""
+def restored(shape, weights, channels=CHANNELS):
+    refiner = Refiner(channels, **shape)
+    refiner.load_state_dict(weights)
+    return refiner.eval()
 
-    def __init__(self, codec, deviation=None, **shape):
-        """deviation [C] of the latents: the first layer's initial weights fit it."""
-        super().__init__()
-        weight, bias = codec.convolution()
-        order = weight.unflatten(0, (4, 16, 16, 3)).permute(0, 3, 1, 2, 4, 5, 6).flatten(0, 3)
-        self.register_buffer("weight", order.contiguous())
-        self.register_buffer("bias", bias.unflatten(0, (4, 16, 16, 3)).permute(0, 3, 1, 2).flatten().contiguous())
-        self.amp = False                                        # products in bf16
-        self.refiner = Refiner(weight.shape[1], **shape)
-        if deviation is not None:
-            self.refiner.conv_in.weight.data.div_(deviation.flatten().repeat(2)[:, None, None])
 
-    def linear(self, latent):
-        y = F.conv2d(F.pad(latent, (1, 1, 1, 1), mode="replicate"), self.weight, self.bias)
-        return F.pixel_shuffle(y, 16).unflatten(1, (4, 3))
+def load(file=FILE):
+    """decoder.pt -> Refiner, or None where there is none: then the linear picture is all."""
+    if not file.exists():
+        return None
+    saved = torch.load(file, map_location="cpu")
+    return restored(saved["shape"], saved["weights"])
 
-    def forward(self, previous, latent):
-        with torch.autocast(latent.device.type, torch.bfloat16, enabled=self.amp):
-            more = self.refiner(torch.cat([previous, latent], 1).contiguous(memory_format=torch.channels_last))
-        with torch.autocast(latent.device.type, enabled=False):
-            return self.linear(latent) + more.float().unflatten(1, (4, 3))
+
+def save(refiner, file=FILE):
+    torch.save({"weights": refiner.state_dict(), "shape": refiner.shape}, file)
+
+
+def shipped(about, weights):
+    """The config and weights of an exported decoder -> Refiner, or None."""
+    if "refine_width" not in about:
+        return None
+    return restored({k: about[f"refine_{k}"] for k in SHAPE}, {k[len("refine."):]: v.float() for k, v in weights.items()
+                                                              if k.startswith("refine.")}, about["latent_channels"])
 
 
 # ---- Data ----
 
-def render(scene, rng):
-    """8 frames at the small size and the last 4 of them at full size; one in ten stands still, as a clip begins."""
+@torch.no_grad()
+def redrawn(model, z, text, t, generator):
+    """True latents z [L, C, H, W] as the model, which draws first frames, sees them behind noise of time t: often the same for all, as
+    what stands still is the same in a stream."""
+    noise = torch.randn(len(z), *z.shape[1:], generator=generator)
+    if torch.rand(1, generator=generator) < 0.5:
+        noise = noise[:1].expand_as(z)
+    x, time = torch.lerp(z, noise, t)[:, None], torch.full((len(z), 1), t)
+    return model.estimate(x, time, torch.zeros_like(x), time < 0, text.expand(len(z), -1, -1), rope_tables([0]))[0][:, 0]
+
+
+def views(scene, rng):
+    """-> pictures of LATENTS latents at the small size, those of all but the first at full size, and when these begin"""
     start = rng.uniform(0, 12)
-    if rng.random() < 0.1:
-        return np.repeat(scene.render(1, start, SMALL), 8, 0), np.repeat(scene.render(1, start, FULL), 4, 0)
-    return scene.render(8, start, SMALL), scene.render(4, start + 4 / RATE, FULL)
-
-
-def data(worker, seconds, start_seed=3_000_000):
-    """pixels [n, 4, 288, 512, 3] uint8; latents [n, 2, C, 18, 32] f16, of the pixels and, first, of the time before."""
-    torch.set_num_threads(1)
-    codec, pixels, latents, began, seed = Codec(), [], [], time.time(), start_seed + 100_000 * worker
-    while time.time() - began < seconds and len(pixels) < MOST:
-        rng = np.random.default_rng(seed + len(pixels))
-        small, full = render(Scene(draw_attributes(rng), rng), rng)
-        latents.append(codec.encode(small).half().numpy())
-        pixels.append(full)
-    np.savez(paths.WORK / f"pixels-{worker}.npz", pixels=np.stack(pixels), latents=np.stack(latents))
-    print(f"{len(pixels)} scenes, {len(pixels) / (time.time() - began):.1f} a second")
-
-
-class Scenes:
-    """All files together, on the device. Crops are drawn mostly from where something moves."""
-
-    def __init__(self, device):
-        files = sorted(glob.glob(str(paths.WORK / "pixels-*.npz")))
-        if not files:
-            raise SystemExit(f"no pixels in {paths.WORK}: run decoder.py data first")
-
-        def read(file):
-            with np.load(file) as f:
-                return [torch.from_numpy(f[k]).to(device) for k in ("pixels", "latents")]
-        with ThreadPoolExecutor(8) as pool:
-            pixels, latents = zip(*pool.map(read, files))
-        def join(parts, which):
-            return torch.cat([v[which] for v in parts])
-        rest, few = slice(HELD_OUT, None), slice(0, HELD_OUT)
-        self.pixels, self.latents = join(pixels, rest), join(latents, rest).float()
-        self.unseen_pixels, self.unseen_latents = join(pixels, few), join(latents, few).float()
-        self.deviation = self.latents[:, 1].std((0, 2, 3))[:, None, None]
-        self.corners = self._corners()
-
-    def _corners(self):
-        """Weights [n, 18 - CROP + 1, 32 - CROP + 1] of a crop's corner: the motion that its inner part holds."""
-        motion = torch.cat([moving(p).float().mean(1) for p in self.pixels.split(64)])      # [n, 288, 512]
-        motion = F.avg_pool2d(motion[:, None], 16)
-        inner = CROP - 2 * MARGIN
-        held = F.avg_pool2d(motion[..., MARGIN:ROWS - MARGIN, MARGIN:COLUMNS - MARGIN], inner, 1)[:, 0]
-        held = held / held.amax((1, 2), keepdim=True).clamp_min(1e-3)
-        return held.square().flatten(1) + 0.1
-
-    def crops(self, count, generator):
-        """-> pixels [B, 4, 3, Y, X] uint8, latents [B, 2, C, CROP, CROP], counts [B, 1, 1, Y, X], Y = X = 16 CROP"""
-        device = self.pixels.device
-        rows = torch.randint(len(self.pixels), (count,), device=device, generator=generator)
-        at = torch.multinomial(self.corners[rows], 1, generator=generator)[:, 0]
-        width = COLUMNS - CROP + 1
-        y, x = at // width, at % width
-        def span(start, scale):
-            return start[:, None] * scale + torch.arange(CROP * scale, device=device)
-        ys, xs = span(y, 16), span(x, 16)
-        pixels = self.pixels[rows[:, None, None], :, ys[:, :, None], xs[:, None, :]]        # [B, y, x, 4, 3]
-        zy, zx = span(y, 1), span(x, 1)
-        latents = self.latents[rows[:, None, None], :, :, zy[:, :, None], zx[:, None, :]]   # [B, y, x, 2, C]
-        def inside(position, size):
-            k = torch.arange(16 * CROP, device=device)
-            low, high = torch.where(position > 0, MARGIN, 0), torch.where(position + CROP < size, MARGIN, 0)
-            return (k >= 16 * low[:, None]) & (k < 16 * (CROP - high[:, None]))
-        counts = inside(y, ROWS)[:, :, None] & inside(x, COLUMNS)[:, None, :]
-        return pixels.permute(0, 3, 4, 1, 2), latents.permute(0, 3, 4, 1, 2), counts[:, None, None]
+    if rng.random() < STILL:                                    # as in the first latent of a stream
+        small, full = (np.repeat(scene.render(1, start, size), 4, 0) for size in (SMALL, FULL))
+        return np.concatenate([small, small]), full, None
+    return scene.render(4 * LATENTS, start, SMALL), scene.render(4 * LATENTS - 4, start + 4 / RATE, FULL), start + 4 / RATE
 
 
 def moving(pixels):
-    """[n, 4, y, x, 3] uint8 -> [n, 4, y, x] bool: what changes within the latent, in all its frames."""
-    change = (pixels.amax(1).int() - pixels.amin(1).int()).amax(-1) > MOVES
-    return change[:, None].expand(-1, 4, -1, -1)
+    """[4, y, x, 3] uint8 -> [y, x] bool: what changes within the latent."""
+    return (pixels.max(0).astype(np.int16) - pixels.min(0)).max(-1) > MOVES
+
+
+def subject_blocks(scene, start):
+    """[18, 32] bool: where the subject is in the four pictures from `start` on"""
+    where = np.zeros((ROWS, COLUMNS), bool)
+    if scene.attributes.subject != "none":
+        for i in (0, PICTURES - 1):
+            left, top, right, bottom = (int(v // SIDE) for v in scene.subject_box(start + i / RATE))
+            where[max(0, top):max(0, bottom + 1), max(0, left):max(0, right + 1)] = True
+    return where
+
+
+def data(worker, seconds, start_seed=60_000_000):
+    """-x [n, 2, C, 5, 5] f16: what is seen; -y [n, 4 * 16 * 16 * 3] uint8: what should be there; -about [n, 2]: scene, the model's own?"""
+    from sample import Exported, standing_still
+    torch.set_num_threads(1)
+    codec, e, first = Codec(), Exported(), start_seed + 1_000_000 * worker
+    generator, margin, found, seed, began = torch.Generator().manual_seed(first), SHAPE["kernel"] // 2, [], first, time.time()
+    before = None                                               # the last latents of the scene before
+    while time.time() - began < seconds:
+        rng = np.random.default_rng(seed := seed + 1)
+        a = draw_attributes(rng)
+        if a.weather in ("rain", "snow") and rng.random() > FALLING or \
+                a.subject == "none" and a.camera == "still" and rng.random() > EMPTY:
+            continue
+        scene = Scene(a, rng)
+        small, full, start = views(scene, rng)
+        z, t = codec.encode(small), float(rng.uniform(*BEHIND))
+        with torch.no_grad():
+            text = e.model.text_encoder(e.tokenizer([caption(a, rng)]))
+        if start is None:
+            own = standing_still(redrawn(e.model, z[:1], text, t, generator)[:, None], e.still)[:, 0].repeat(2, 1, 1, 1)
+        else:
+            own = redrawn(e.model, z, text, t, generator)
+        ends = z[-1], own[-1]
+        if before is not None and rng.random() < ANOTHER:
+            z[0], own[0] = before
+        before = ends
+        padded = [F.pad(v, (margin,) * 4, mode="replicate") for v in (z, own)]
+        for i in range(len(z) - 1):
+            pixels = full[4 * i:4 * i + 4]
+            blocks = to_blocks(pixels, SIDE)[0].add(1).mul(127.5).round().byte().numpy()                # [18, 32, 3072]
+            there = subject_blocks(scene, 0 if start is None else start + 4 * i / RATE) & (start is not None)
+            moves = moving(pixels).reshape(ROWS, SIDE, COLUMNS, SIDE).sum((1, 3)) >= FEW_MOVE
+            detail = np.minimum(1, blocks.std(-1) / 20)
+            for drawn, latents in enumerate(padded):
+                rest = 0.04 + 0.05 * detail if drawn else 0.012 + 0.03 * detail
+                chance = np.where(moves, np.where(there, 1, 0.1), np.where(there, 0.25, rest))
+                chosen = np.argwhere(rng.random(chance.shape) < chance)
+                chosen = chosen[rng.permutation(len(chosen))[:PER_LATENT]]
+                for y, x in chosen:
+                    seen = latents[i:i + 2, :, y:y + 2 * margin + 1, x:x + 2 * margin + 1]
+                    found.append((seen.half().numpy(), blocks[y, x], (seed, drawn)))
+    for name, values in zip(("x", "y", "about"), zip(*found)):
+        np.save(paths.WORK / f"blocks-{worker}-{name}.npy", np.stack(values))
+    print(f"{len(found)} blocks of {seed - first} scenes")
+
+
+@dataclass
+class Blocks:
+    """All files together."""
+
+    seen: torch.Tensor                          # [n, 2 C k k] f16
+    missing: torch.Tensor                       # [n, 3072] f16: what the linear picture lacks, (picture, RGB, row, column)
+    moves: torch.Tensor                         # [n, 256] int8: 0 where nothing moves, 2 where something does, 1 between
+    own: torch.Tensor                           # [n] bool: of the model's latents
+    scene: torch.Tensor                         # [n]
+
+    @staticmethod
+    def read():
+        codec, files = Codec(), sorted(paths.WORK.glob("blocks-*-x.npy"))
+        if not files:
+            raise SystemExit(f"no blocks in {paths.WORK}: run decoder.py data first")
+        counts = [np.load(file, mmap_mode="r").shape for file in files]
+        n, inputs = sum(c[0] for c in counts), math.prod(counts[0][1:])
+        b = Blocks(torch.empty(n, inputs, dtype=torch.half), torch.empty(n, PICTURES * 3 * PIXELS, dtype=torch.half),
+                   torch.empty(n, PIXELS, dtype=torch.int8), torch.empty(n, dtype=torch.bool), torch.empty(n, dtype=torch.long))
+        at = 0
+        for file in files:
+            parts = [torch.from_numpy(np.load(str(file).replace("-x.npy", f"-{k}.npy"))) for k in ("x", "y", "about")]
+            for seen, block, about in zip(*(v.split(8192) for v in parts)):
+                rows, pixels = slice(at, at := at + len(seen)), block.view(-1, PICTURES, PIXELS, 3).int()
+                change = (pixels.amax(1) - pixels.amin(1)).amax(-1)
+                b.seen[rows], b.own[rows], b.scene[rows] = seen.flatten(1), about[:, 1] > 0, about[:, 0]
+                b.missing[rows] = in_planes(block.float() / 127.5 - 1 - linear(codec, seen[:, 1].float()))
+                b.moves[rows] = (change > STEADY).char() + (change > MOVES).char()
+        return b
+
+
+def linear(codec, z):
+    """Neighbourhoods z [n, C, 5, 5] -> their blocks by the linear decoder, [n, (picture, row, column, RGB)]"""
+    c = z.shape[-1] // 2
+    inner = z[:, :, c - 1:c + 2, c - 1:c + 2].permute(0, 2, 3, 1).flatten(1)
+    return inner @ codec.regression[:-1] + codec.regression[-1]
+
+
+def in_planes(blocks):
+    """[n, (picture, row, column, RGB)] -> [n, (picture, RGB, row, column)]"""
+    return blocks.view(-1, PICTURES, PIXELS, 3).transpose(2, 3).flatten(1)
 
 
 # ---- Training ----
 
-def spoil(latents, deviation, generator):
-    """What the transformer leaves wrong: noise of up to NOISE deviations, as much for the whole crop. Now and then the
-    latent before is this one, as in the first of a stream."""
-    b = len(latents)
-    draw = lambda *shape: torch.rand(shape, device=latents.device, generator=generator)
-    noise = torch.randn(latents.shape, device=latents.device, generator=generator)
-    latents = latents + noise * deviation * NOISE * draw(b, 1, 1, 1, 1)
-    return torch.where(draw(b, 1, 1, 1) < 0.1, latents[:, 1], latents[:, 0]), latents[:, 1]
+def objective(refiner, seen, missing, moves, own):
+    """Squared errors; of the model's own latents large ones as they are: what cannot be known shall not become a mean of all. What
+    stands still shall not tremble."""
+    e = (refiner.block(seen.float()) - missing.float()).view(-1, PICTURES, 3, PIXELS)
+    square = e.square()
+    robust = 2 * LARGE_ERROR * ((square + LARGE_ERROR ** 2).sqrt() - LARGE_ERROR)
+    error = torch.where(own[:, None, None, None], robust, square).mean((1, 2))
+    pulse = (e - e.mean(1, keepdim=True)).square().mean((1, 2))
+    return (error * (ANY_PIXEL + (moves == 2)) + PULSE * pulse * (moves.amax(1, keepdim=True) == 0)).mean()
 
 
-def loss_of(picture, target, counts, weight):
-    """Error, and that of the differences between neighbours, squared where small and absolute where large. What lies
-    beyond -1..1 is cut off at the end: it is no error where the target is at that limit."""
-    error, weight = picture - target - (picture - picture.clamp(-1, 1)).detach(), weight * counts
+class Optimiser:
+    """Muon for the matrices between both ends, AdamW for the rest; and an average of the weights."""
 
-    def mean(v, w):
-        return ((v.square() + SMALL_ERROR ** 2).sqrt() * w).sum() / (12 * w.sum() + 1)
-    return (mean(error, weight) + EDGE * mean(error.diff(dim=-1), weight[..., 1:]) +
-            EDGE * mean(error.diff(dim=-2), weight[..., 1:, :]))
-
-
-def objective(model, previous, latent, pixels, counts):
-    target = pixels.float() / 127.5 - 1
-    change = (target.amax(1) - target.amin(1)).amax(1) > MOVES / 127.5                      # [B, y, x]
-    near = F.max_pool2d(change[:, None].float(), 5, 1, 2)                                   # and what lies beside
-    return loss_of(model(previous, latent), target, counts, (1 + MOVER_WEIGHT * near)[:, None])
-
-
-class Muon:
-    """As muon.py has it, for convolutions on one device: weights [out, in * 9] get orthogonal steps."""
-
-    def __init__(self, weights, rate, decay=0.01, momentum=0.95):
-        self.rate, self.decay, self.momentum, groups = rate, decay, momentum, {}
-        for w in weights:
-            groups.setdefault(w.shape, []).append(w)
-        self.groups = [(group, [torch.zeros_like(w) for w in group]) for group in groups.values()]
+    def __init__(self, refiner):
+        named = dict(refiner.named_parameters())
+        self.all = list(named.values())
+        self.inner = [p for k, p in named.items() if p.ndim > 1 and not k.startswith("out")]
+        self.velocity = [torch.zeros_like(p) for p in self.inner]
+        self.adam = torch.optim.AdamW([p for k, p in named.items() if p.ndim == 1 or k.startswith("out")], lr=0.0,
+                                      betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.average, self.steps = [p.detach().clone() for p in self.all], 0
 
     @torch.no_grad()
     def step(self, factor):
-        for group, velocity in self.groups:
-            gradients = [w.grad for w in group]
-            torch._foreach_mul_(velocity, self.momentum)
-            torch._foreach_add_(velocity, gradients)
-            x = torch.stack([g + self.momentum * v for g, v in zip(gradients, velocity)]).flatten(2)
-            rows, columns = x.shape[1:]
-            u = orthogonalise(x) if rows <= columns else orthogonalise(x.mT).mT
-            torch._foreach_mul_(group, 1 - 2 * self.decay * self.rate * factor)
-            torch._foreach_add_(group, [v.reshape(w.shape) for v, w in zip(u, group)],
-                                alpha=-self.rate * factor * max(1.0, rows / columns) ** 0.5)
-
-
-class Average:
-    """Exponential average of the weights."""
-
-    def __init__(self, model):
-        self.of = [p for p in model.parameters()]
-        self.values = [p.detach().clone() for p in self.of]
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self):
+        for group in self.adam.param_groups:
+            group["lr"] = ADAM_RATE * factor
+        self.adam.step()
+        for p, v in zip(self.inner, self.velocity):
+            v.mul_(0.95).add_(p.grad)
+            u = (p.grad + 0.95 * v).flatten(1)[None]
+            u = orthogonalise(u) if u.shape[1] <= u.shape[2] else orthogonalise(u.mT).mT
+            p.mul_(1 - 0.01 * MUON_RATE * factor)
+            p.add_(u.view_as(p), alpha=-MUON_RATE * factor * max(1.0, len(p) / p[0].numel()) ** 0.5)
         self.steps += 1
-        torch._foreach_lerp_(self.values, [p.detach() for p in self.of], 1 - min(0.998, self.steps / (10 + self.steps)))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.all], 1 - min(0.995, self.steps / (10 + self.steps)))
 
     def exchange(self):
-        for p, v in zip(self.of, self.values):
+        for p, v in zip(self.all, self.average):
             p.data, v.data = v.data, p.data
 
 
 @torch.no_grad()
-def decibels(model, scenes, batch=8):
-    """-> dB of all pixels, of those that move, and of moving ones decoded linearly; whole unseen pictures."""
-    sums = dict.fromkeys(("all", "moving", "linear"), 0.0)
-    count = dict.fromkeys(("all", "moving"), 0)
-    for pixels, z in zip(scenes.unseen_pixels.split(batch), scenes.unseen_latents.split(batch)):
-        target, mask = pixels.permute(0, 1, 4, 2, 3).float() / 127.5 - 1, moving(pixels)[:, :, None]
-        error = (model(z[:, 0], z[:, 1]).clamp(-1, 1) - target).square()
-        linear = (model.linear(z[:, 1]).clamp(-1, 1) - target).square()
-        sums["all"] += error.sum().item()
-        sums["moving"] += (error * mask).sum().item()
-        sums["linear"] += (linear * mask).sum().item()
-        count["all"] += error.numel()
-        count["moving"] += 3 * int(mask.sum())
-    def decibel(name, of):
-        return -10 * math.log10(sums[name] / max(1, count[of]) / 4 + 1e-12)
-    return decibel("all", "all"), decibel("moving", "moving"), decibel("linear", "moving")
-
-
-def load():
-    """decoder.pt -> Refiner on the CPU, or None where there is none: then the linear picture is all."""
-    if not FILE.exists():
-        return None
-    saved = torch.load(FILE, map_location="cpu")
-    refiner = Refiner(saved["channels"], saved["widths"], saved["blocks"])
-    refiner.load_state_dict(saved["weights"])
-    return refiner.eval()
-
-
-def save(model, average):
-    average.exchange()
-    torch.save({"weights": {k: v.detach().float().cpu().contiguous() for k, v in model.refiner.state_dict().items()},
-                "channels": CHANNELS, "widths": WIDTHS, "blocks": BLOCKS}, FILE)
-    average.exchange()
-
-
-def optimisers(refiner, device):
-    """The last layer's steps are small: an output is a sum of hundreds of products and should be a few hundredths."""
-    named = dict(refiner.named_parameters())
-    def chosen(test):
-        return [p for k, p in named.items() if test(k, p)]
-    last = chosen(lambda k, p: k.startswith("conv_out"))
-    inner = chosen(lambda k, p: k.startswith(("stages", "up")) and p.ndim == 4)
-    rest = chosen(lambda k, p: k.startswith("conv_in") or (p.ndim < 4 and not k.startswith("conv_out")))
-    adam = torch.optim.AdamW([{"params": rest, "rate": ADAM_RATE}, {"params": last, "rate": 0.3 * ADAM_RATE}], lr=0.0,
-                             betas=(0.9, 0.98), weight_decay=0.01, fused=device == "cuda")
-    return Muon(inner, MUON_RATE), adam
+def unseen_errors(refiner, blocks, which):
+    """-> words: decibels of pixels that move, of true latents, and of all pixels of the model's own; each without the network, with it"""
+    said = []
+    for own, name in ((False, "what moves"), (True, "of its own latents")):
+        sums, count = [0.0, 0.0], 0.0
+        for rows in which[blocks.own[which] == own].split(2048):
+            missing = blocks.missing[rows].float().view(-1, PICTURES, 3, PIXELS)
+            left = missing - refiner.block(blocks.seen[rows].float()).view_as(missing)
+            weight = torch.ones(len(rows), 1, 1, PIXELS) if own else (blocks.moves[rows] == 2)[:, None, None].float()
+            sums = [s + (e.square() * weight).sum().item() for s, e in zip(sums, (missing, left))]
+            count += 3 * PICTURES * weight.sum().item()
+        said.append(f"{name} " + " -> ".join(f"{-10 * math.log10(s / count / 4):.2f}" for s in sums))
+    return ", ".join(said)
 
 
 def train(options):
-    device, began = options.device, time.time()
-    if device == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     torch.manual_seed(0)
-    scenes, generator = Scenes(device), torch.Generator(device).manual_seed(1)
-    model = Picture(Codec(), scenes.deviation.cpu())
-    if options.resume:
-        model.refiner.load_state_dict(torch.load(FILE, map_location="cpu")["weights"])
-    model = model.to(device, memory_format=torch.channels_last)
-    model.amp = device == "cuda" or best_dtype() == torch.bfloat16
-    if model.amp:
-        Product.dtype = torch.bfloat16
-    muon, adam = optimisers(model.refiner, device)
-    average, step, saved = Average(model), 0, time.time()
+    blocks, began = Blocks.read(), time.time()
+    unseen = blocks.scene % UNSEEN == 0
+    seen, unseen = torch.where(~unseen)[0], torch.where(unseen)[0]
+    refiner = load() if options.resume else Refiner(**SHAPE)
+    if not options.resume:                                      # the first layer's initial weights fit the latents
+        deviation = blocks.seen[seen[:20000]].float().view(-1, 2 * CHANNELS, refiner.shape["kernel"] ** 2).std((0, 2))
+        refiner.conv_in.weight.data.div_(deviation[:, None, None])
+    optimiser, saved = Optimiser(refiner), began
     run = torch.compile(objective, dynamic=False) if options.compile else objective
-    size = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{len(scenes.pixels)} scenes, {size:.2f} M parameters, ready after {time.time() - began:.0f} s; "
-          "at first: all {:.2f}, moving {:.2f} dB".format(*decibels(model, scenes)), flush=True)
-    while (progress := (time.time() - began) / options.seconds) < 1:
-        factor = min(1.0, (step + 1) / 50, (1 - progress) / 0.7)
-        for group in adam.param_groups:
-            group["lr"] = group["rate"] * factor
-        pixels, latents, counts = scenes.crops(options.batch, generator)
-        loss = run(model, *spoil(latents, scenes.deviation, generator), pixels, counts)
-        model.zero_grad(set_to_none=True)
+    size = sum(p.numel() for p in refiner.parameters()) / 1e6
+    print(f"{len(seen)} blocks, {size:.2f} M parameters; unseen: {unseen_errors(refiner, blocks, unseen)}", flush=True)
+
+    def saved_errors():
+        optimiser.exchange()
+        save(refiner)
+        said = unseen_errors(refiner, blocks, unseen)
+        optimiser.exchange()
+        return said
+    mean = 0.0
+    while (progress := (time.time() - began) / 60 / options.minutes) < 1 and not (paths.WORK / "stop").exists():
+        rows = seen[torch.randint(len(seen), (options.batch,))]
+        loss = run(refiner, blocks.seen[rows], blocks.missing[rows], blocks.moves[rows], blocks.own[rows])
+        refiner.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        muon.step(factor)
-        average.update()
-        step += 1
-        if step % options.report == 0:                          # also keeps the clock and the device together
-            print(f"{time.time() - began:5.0f} s, step {step}, loss {loss.item():.4f}", flush=True)
+        optimiser.step(options.rate * min(1.0, (optimiser.steps + 1) / 50, (1 - progress) / 0.6))
+        mean = loss.item() if optimiser.steps == 1 else 0.98 * mean + 0.02 * loss.item()
         if time.time() - saved > SAVE_SECONDS:
-            save(model, average)
+            print(f"{(time.time() - began) / 60:.1f} min, step {optimiser.steps}, loss {mean:.5f}; unseen: {saved_errors()}", flush=True)
             saved = time.time()
-    save(model, average)
-    average.exchange()
-    print(f"{step} steps of {options.batch} crops; unseen scenes: " +
-          "all {:.2f} dB, moving {:.2f} dB, moving by the linear part alone {:.2f} dB".format(*decibels(model, scenes)))
+    print(f"{optimiser.steps} steps of {options.batch} blocks; unseen: {saved_errors()}")
+
+
+# ---- Whole pictures ----
+
+@torch.no_grad()
+def measure(count):
+    codec, refiner, sums = Codec(), load(), {}
+    for seed in range(count):
+        rng = np.random.default_rng(9_000_000 + seed)
+        a = draw_attributes(rng)
+        scene, start = Scene(a, rng), rng.uniform(0, 12)
+        z, full = codec.encode(scene.render(8, start, SMALL)), scene.render(4, start + 4 / RATE, FULL)
+        pictures = [from_blocks(neighbourhoods(z[1:]) @ codec.regression, SIDE).permute(0, 3, 1, 2)]
+        if refiner:
+            pictures.append(pictures[0] + refiner(torch.cat([z[:1], z[1:]], 1))[0].unflatten(0, (PICTURES, 3)))
+        target = torch.from_numpy(full).permute(0, 3, 1, 2).float() / 127.5 - 1
+        errors = [(p.clamp(-1, 1) - target).square().mean((0, 1)) for p in pictures]            # [y, x]
+        moves = torch.from_numpy(moving(full))
+        box = torch.from_numpy(subject_blocks(scene, start + 4 / RATE)).repeat_interleave(SIDE, 0).repeat_interleave(SIDE, 1)
+        falls = a.weather in ("rain", "snow")
+        for name, where in (("all", torch.ones_like(moves)), ("what moves", moves), ("... without rain and snow", moves & (not falls)),
+                            ("... subjects, without rain and snow", moves & box & (not falls))):
+            before = sums.setdefault(name, [0] + [0.0] * len(errors))
+            sums[name] = [before[0] + int(where.sum())] + [s + e[where].sum().item() for s, e in zip(before[1:], errors)]
+    for name, (n, *found) in sums.items():
+        print(f"{name}: " + " -> ".join(f"{-10 * math.log10(s / max(n, 1) / 4 + 1e-12):.2f} dB" for s in found))
 
 
 def main():
@@ -362,19 +366,22 @@ def main():
     d = commands.add_parser("data")
     d.add_argument("worker", type=int)
     d.add_argument("seconds", type=float)
-    d.add_argument("start_seed", type=int, nargs="?", default=3_000_000)
+    d.add_argument("start_seed", type=int, nargs="?", default=60_000_000)
     t = commands.add_parser("train")
-    t.add_argument("--seconds", type=float, required=True, help="in all, from the start of the program's work")
-    t.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    t.add_argument("--batch", type=int, default=BATCH, help="crops of a step")
+    t.add_argument("--minutes", type=float, required=True)
+    t.add_argument("--batch", type=int, default=BATCH, help="blocks of a step")
     t.add_argument("--resume", action="store_true", help="from the weights in decoder.pt, with a new schedule")
-    t.add_argument("--report", type=int, default=50, help="steps between two lines")
+    t.add_argument("--rate", type=float, default=1.0, help="times the usual learning rates")
     t.add_argument("--compile", action="store_true", help="torch.compile the loss: pays after a minute or two")
+    m = commands.add_parser("measure")
+    m.add_argument("scenes", type=int, nargs="?", default=150)
     options = parser.parse_args()
     if options.command == "data":
         data(options.worker, options.seconds, options.start_seed)
-    else:
+    elif options.command == "train":
         train(options)
+    else:
+        measure(options.scenes)
 
 
 if __name__ == "__main__":

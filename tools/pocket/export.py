@@ -4,6 +4,7 @@
 python export.py windows [FOLDER]       from the averaged weights at the end of a stage; where that learned low-rank additions, these
                                         beside what is shipped
 python export.py images FOLDER mean     halfway between the additions that are shipped and the new ones
+python export.py decoder [FOLDER]       the decoder alone
 """
 
 import json
@@ -70,10 +71,14 @@ def write_transformer(folder, weights):
     model.half().save_pretrained(folder)
 
 
-def write_additions(folder, stage, additions, mean):
-    """mean: of their factors and of those they learned on from, which the shipped folder has (Wortsman et al., "Model soups", 2022)."""
+def begin_with_shipped(folder):
     if folder.resolve() != paths.MODEL:
         shutil.copytree(paths.MODEL, folder, dirs_exist_ok=True)
+
+
+def write_additions(folder, stage, additions, mean):
+    """mean: of their factors and of those they learned on from, which the shipped folder has (Wortsman et al., "Model soups", 2022)."""
+    begin_with_shipped(folder)
     file = folder / low_rank.file_of(stage)
     if not mean:
         shutil.copyfile(additions, file)
@@ -115,10 +120,10 @@ def write_decoder(folder):
     def reorder(v):
         return v.unflatten(0, (4, 16, 16, 3)).permute(0, 3, 1, 2, *range(4, v.dim() + 3)).flatten(0, 3)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors, network = {"conv_in.weight": reorder(weight), "conv_in.bias": reorder(bias)}, {"refine_blocks": 0}
+    tensors, network = {"conv_in.weight": reorder(weight), "conv_in.bias": reorder(bias)}, {}
     if refiner := decoder.load():
         tensors |= {f"refine.{k}": v for k, v in refiner.state_dict().items()}
-        network = {"refine_blocks": list(refiner.blocks), "refine_widths": list(refiner.widths)}
+        network = {f"refine_{k}": v for k, v in refiner.shape.items()}
     save_file({k: v.half().contiguous() for k, v in tensors.items()},
               folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {
@@ -126,6 +131,7 @@ def write_decoder(folder):
         "kernel_size": 3, "padding_mode": "replicate", "frames_per_latent": 4, "first_frames_dropped": 3,
         "pixel_shuffle": 16, "channel_order": ["frame", "rgb", "y", "x"], "output_range": [-1, 1],
         "scaling_factor": 1.0} | network)
+    (folder / "diffusion_pytorch_model.safetensors").chmod(0o644)
 
 
 def numbers(values):
@@ -157,6 +163,10 @@ def write_description(folder, weights, motion):
 
 def main(stage, folder=paths.MODEL, mean=""):
     folder = pathlib.Path(folder)
+    if stage == "decoder":
+        begin_with_shipped(folder)
+        write_decoder(folder / "vae")
+        return
     file, additions = paths.WORK / f"{stage}.safetensors", paths.WORK / f"{stage}-{low_rank.file_of(stage)}"
     weights = load_file(file)
     if additions.exists():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fills an empty work folder from what is shipped, to train on where models/pocket stands, on any machine.
 
-python resume.py [FOLDER]       spiece.model, codec.npz, shipped.safetensors, judge-*.pt; then train.py windows --from shipped
+python resume.py [FOLDER]       spiece.model, codec.npz, decoder.pt, shipped.safetensors, judge-*.pt; then train.py windows --from shipped
 
 encoder.npz, beside this file, is the half of the codec that a player does not need: components of another fit would be
 as good, but not the same, and the transformer knows these. judges.safetensors are the networks that the figures in docs/ are
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+import decoder
 import low_rank
 import paths
 from judge import FILES, KEPT
@@ -51,6 +52,13 @@ def write_weights(folder):
     save_file(weights, paths.WORK / "shipped.safetensors")
 
 
+def write_decoder(folder):
+    """The network of the decoder."""
+    about = json.loads((folder / "vae" / "config.json").read_text())
+    if refiner := decoder.shipped(about, load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")):
+        decoder.save(refiner)
+
+
 def write_judges():
     weights = load_file(KEPT)
     for file in FILES:
@@ -63,6 +71,7 @@ def main(folder=paths.MODEL):
     shutil.copyfile(folder / "tokenizer" / "spiece.model", paths.TOKENIZER)
     write_codec(folder)
     write_weights(folder)
+    write_decoder(folder)
     write_judges()
 
 

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import decoder
 import low_rank
 import paths
 from codec import CHANNELS, COLUMNS, ROWS
-from decoder import Refiner
 from pocket import Pocket
 from tokenizer import Tokenizer
 from transformer import rope_tables
@@ -56,10 +56,7 @@ class Decoder:
     def __init__(self, folder):
         about = json.loads((folder / "config.json").read_text())
         weights = {k: v.float() for k, v in load_file(folder / "diffusion_pytorch_model.safetensors").items()}
-        self.weight, self.bias, self.refiner = weights.pop("conv_in.weight"), weights.pop("conv_in.bias"), None
-        if about["refine_blocks"]:
-            self.refiner = Refiner(about["latent_channels"], about["refine_widths"], about["refine_blocks"])
-            self.refiner.load_state_dict({k.removeprefix("refine."): v for k, v in weights.items()})
+        self.weight, self.bias, self.refiner = weights["conv_in.weight"], weights["conv_in.bias"], decoder.shipped(about, weights)
 
     @torch.no_grad()
     def __call__(self, latents):
