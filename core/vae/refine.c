@@ -94,7 +94,7 @@ void sr_refine_close(struct sr_refine *v)
     }
 }
 
-/* ---- Computing: f32 whatever the context computes in, as the linear picture ---- */
+/* ---- Computing, in f32, as the linear picture is; the norms alone are in the context's type ---- */
 
 struct sr_tensor *sr_refine(struct sr_ctx *c, const struct sr_refine *v, const float *seen, size_t H, size_t W, const uint32_t *at,
                             size_t n, float scale)
